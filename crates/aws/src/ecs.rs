@@ -1,0 +1,359 @@
+//! ECS: one method an operation, and `rollout`'s calls on top.
+
+use aws_sdk_ecs::types::{
+    DeploymentCircuitBreaker, DeploymentConfiguration, DesiredStatus, LoadBalancer,
+    StopServiceDeploymentStopType, TaskDefinitionField,
+};
+use rollout::execute::{Answer, Call, CallError};
+use rollout::facts::{Facts, ServiceDeploymentView, ServiceView, TaskView};
+use rollout::plan::{NewService, ServiceSettings};
+use serde_json::Value;
+
+use crate::connect::Aws;
+use crate::error::Error;
+use crate::raw::{ExactBody, KeptBody};
+use crate::views;
+
+/// Service deployments that are looked back over for a revision to return to.
+const HISTORY: usize = 40;
+
+impl Aws {
+    /// Carries out one call of a plan's execution.
+    pub async fn call(
+        &self,
+        cluster: &str,
+        service: &str,
+        call: Call,
+    ) -> Result<Answer, CallError> {
+        let answer = match call {
+            Call::DescribeService => Answer::Service(self.service(cluster, service).await?),
+            Call::RegisterTaskDefinition { document } => {
+                Answer::Registered(self.register(document).await?)
+            }
+            Call::CreateService {
+                task_definition,
+                settings,
+            } => Answer::Service(Some(
+                self.create_service(cluster, service, &task_definition, &settings)
+                    .await?,
+            )),
+            Call::UpdateService {
+                task_definition,
+                settings,
+            } => Answer::Service(Some(
+                self.update_service(cluster, service, &task_definition, &settings)
+                    .await?,
+            )),
+            Call::Tasks { running } => Answer::Tasks(self.tasks(cluster, service, running).await?),
+            Call::ServiceDeployments => {
+                Answer::ServiceDeployments(self.service_deployments(cluster, service, 5).await?)
+            }
+            Call::StopServiceDeployment { arn } => {
+                self.stop_service_deployment(&arn).await?;
+                Answer::Done
+            }
+            Call::LogTail {
+                group,
+                stream,
+                lines,
+            } => Answer::Log(self.log_tail(&group, &stream, lines).await?),
+        };
+        Ok(answer)
+    }
+
+    /// What is live: all that a plan is made from.
+    pub async fn facts(&self, cluster: &str, service: &str) -> Result<Facts, Error> {
+        let Some(view) = self
+            .service(cluster, service)
+            .await?
+            .filter(|view| view.status == "ACTIVE")
+        else {
+            return Ok(Facts::default());
+        };
+        Ok(Facts {
+            primary_document: Some(self.task_definition(&view.task_definition).await?),
+            history: self.service_deployments(cluster, service, HISTORY).await?,
+            service: Some(view),
+        })
+    }
+
+    /// DescribeServices for one service; none when it is unknown.
+    pub async fn service(
+        &self,
+        cluster: &str,
+        service: &str,
+    ) -> Result<Option<ServiceView>, Error> {
+        let operation = "ecs:DescribeServices";
+        let answer = self
+            .ecs
+            .describe_services()
+            .cluster(cluster)
+            .services(service)
+            .send()
+            .await;
+        let answer = answer.map_err(|error| Error::new(operation, &error))?;
+        if let Some(found) = answer.services().first() {
+            return Ok(Some(views::service(found)));
+        }
+        match answer
+            .failures()
+            .first()
+            .and_then(|failure| failure.reason())
+        {
+            Some("MISSING") => Ok(None),
+            Some(reason) => Err(Error::incomplete(operation, &format!("service: {reason}"))),
+            None => Err(Error::incomplete(operation, "service and no failure")),
+        }
+    }
+
+    /// DescribeTaskDefinition, as JSON with the API's member names: what comparisons need.
+    ///
+    /// The SDK has no way to hand out the document as it came, so the raw body is kept on its way in.
+    pub async fn task_definition(&self, arn: &str) -> Result<Value, Error> {
+        let operation = "ecs:DescribeTaskDefinition";
+        let body = KeptBody::default();
+        let answer = self
+            .ecs
+            .describe_task_definition()
+            .task_definition(arn)
+            .include(TaskDefinitionField::Tags)
+            .customize()
+            .interceptor(body.clone())
+            .send()
+            .await;
+        answer.map_err(|error| Error::new(operation, &error))?;
+        let document = body
+            .json()
+            .and_then(|mut body| body.get_mut("taskDefinition").map(Value::take));
+        document.ok_or_else(|| Error::incomplete(operation, "task definition"))
+    }
+
+    /// ARN of a revision given as ARN or `family:revision`.
+    pub async fn revision_arn(&self, name: &str) -> Result<String, Error> {
+        let document = self.task_definition(name).await?;
+        let arn = document["taskDefinitionArn"].as_str();
+        arn.map(str::to_owned)
+            .ok_or_else(|| Error::incomplete("ecs:DescribeTaskDefinition", "ARN"))
+    }
+
+    /// Image of one container of a task definition.
+    pub async fn image_of(&self, arn: &str, container: &str) -> Result<Option<String>, Error> {
+        let document = self.task_definition(arn).await?;
+        let containers = document["containerDefinitions"].as_array();
+        let found = containers
+            .into_iter()
+            .flatten()
+            .find(|c| c["name"] == container);
+        Ok(found
+            .and_then(|found| found["image"].as_str())
+            .map(str::to_owned))
+    }
+
+    /// RegisterTaskDefinition with exactly these bytes, instead of a document rebuilt from the SDK's own types.
+    async fn register(&self, document: String) -> Result<String, Error> {
+        let operation = "ecs:RegisterTaskDefinition";
+        let answer = self
+            .ecs
+            .register_task_definition()
+            .customize()
+            .interceptor(ExactBody(document))
+            .send()
+            .await;
+        let answer = answer.map_err(|error| Error::new(operation, &error))?;
+        answer
+            .task_definition()
+            .and_then(|definition| definition.task_definition_arn())
+            .map(str::to_owned)
+            .ok_or_else(|| Error::incomplete(operation, "ARN"))
+    }
+
+    async fn create_service(
+        &self,
+        cluster: &str,
+        service: &str,
+        task_definition: &str,
+        new: &NewService,
+    ) -> Result<ServiceView, Error> {
+        let operation = "ecs:CreateService";
+        let mut request = self
+            .ecs
+            .create_service()
+            .cluster(cluster)
+            .service_name(service)
+            .task_definition(task_definition)
+            .desired_count(i32::try_from(new.desired_count).unwrap_or(i32::MAX))
+            .set_deployment_configuration(deployment_configuration(&new.settings));
+        if let Some(balancer) = &new.load_balancer {
+            request = request.load_balancers(
+                LoadBalancer::builder()
+                    .target_group_arn(&balancer.target_group_arn)
+                    .container_name(&balancer.container)
+                    .container_port(i32::from(balancer.port))
+                    .build(),
+            );
+        }
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| Error::new(operation, &error))?;
+        answer
+            .service()
+            .map(views::service)
+            .ok_or_else(|| Error::incomplete(operation, "service"))
+    }
+
+    async fn update_service(
+        &self,
+        cluster: &str,
+        service: &str,
+        task_definition: &str,
+        settings: &ServiceSettings,
+    ) -> Result<ServiceView, Error> {
+        let operation = "ecs:UpdateService";
+        let answer = self
+            .ecs
+            .update_service()
+            .cluster(cluster)
+            .service(service)
+            .task_definition(task_definition)
+            .set_deployment_configuration(deployment_configuration(settings))
+            .send()
+            .await;
+        let answer = answer.map_err(|error| Error::new(operation, &error))?;
+        answer
+            .service()
+            .map(views::service)
+            .ok_or_else(|| Error::incomplete(operation, "service"))
+    }
+
+    async fn tasks(
+        &self,
+        cluster: &str,
+        service: &str,
+        running: bool,
+    ) -> Result<Vec<TaskView>, Error> {
+        let status = if running {
+            DesiredStatus::Running
+        } else {
+            DesiredStatus::Stopped
+        };
+        // One page: 100 tasks, as many as DescribeTasks takes. ECS keeps stopped tasks for an hour only.
+        let listed = self
+            .ecs
+            .list_tasks()
+            .cluster(cluster)
+            .service_name(service)
+            .desired_status(status)
+            .send()
+            .await;
+        let listed = listed.map_err(|error| Error::new("ecs:ListTasks", &error))?;
+        if listed.task_arns().is_empty() {
+            return Ok(Vec::new());
+        }
+        let described = self
+            .ecs
+            .describe_tasks()
+            .cluster(cluster)
+            .set_tasks(listed.task_arns)
+            .send()
+            .await;
+        let described = described.map_err(|error| Error::new("ecs:DescribeTasks", &error))?;
+        Ok(described.tasks().iter().map(views::task).collect())
+    }
+
+    async fn service_deployments(
+        &self,
+        cluster: &str,
+        service: &str,
+        most: usize,
+    ) -> Result<Vec<ServiceDeploymentView>, Error> {
+        let limit = i32::try_from(most).unwrap_or(100);
+        let listed = self
+            .ecs
+            .list_service_deployments()
+            .cluster(cluster)
+            .service(service)
+            .max_results(limit)
+            .send()
+            .await;
+        let listed = listed.map_err(|error| Error::new("ecs:ListServiceDeployments", &error))?;
+        let mut records: Vec<(ServiceDeploymentView, String)> = listed
+            .service_deployments()
+            .iter()
+            .map(|brief| {
+                let record = ServiceDeploymentView {
+                    arn: views::text(brief.service_deployment_arn()),
+                    status: brief
+                        .status()
+                        .map(|status| status.as_str().to_owned())
+                        .unwrap_or_default(),
+                    reason: brief.status_reason().map(str::to_owned),
+                    task_definition: String::new(),
+                    created_at: views::millis(brief.created_at()),
+                };
+                (record, views::text(brief.target_service_revision_arn()))
+            })
+            .collect();
+        // DescribeServiceRevisions takes 20 at a time.
+        for chunk in records.chunks_mut(20) {
+            let mut revisions: Vec<String> =
+                chunk.iter().map(|(_, revision)| revision.clone()).collect();
+            revisions.sort();
+            revisions.dedup();
+            let described = self
+                .ecs
+                .describe_service_revisions()
+                .set_service_revision_arns(Some(revisions))
+                .send()
+                .await;
+            let described =
+                described.map_err(|error| Error::new("ecs:DescribeServiceRevisions", &error))?;
+            for (record, revision) in chunk {
+                let found = described
+                    .service_revisions()
+                    .iter()
+                    .find(|r| r.service_revision_arn() == Some(revision));
+                record.task_definition =
+                    views::text(found.and_then(|found| found.task_definition()));
+            }
+        }
+        let mut records: Vec<ServiceDeploymentView> =
+            records.into_iter().map(|(record, _)| record).collect();
+        records.sort_by_key(|record| std::cmp::Reverse(record.created_at));
+        Ok(records)
+    }
+
+    async fn stop_service_deployment(&self, arn: &str) -> Result<(), Error> {
+        let answer = self
+            .ecs
+            .stop_service_deployment()
+            .service_deployment_arn(arn)
+            .stop_type(StopServiceDeploymentStopType::Rollback)
+            .send()
+            .await;
+        answer
+            .map(|_| ())
+            .map_err(|error| Error::new("ecs:StopServiceDeployment", &error))
+    }
+}
+
+/// Only what the pipeline file names; none when it names nothing, so that nothing is sent.
+fn deployment_configuration(settings: &ServiceSettings) -> Option<DeploymentConfiguration> {
+    if *settings == ServiceSettings::default() {
+        return None;
+    }
+    let percent = |percent: Option<u32>| percent.and_then(|percent| i32::try_from(percent).ok());
+    let breaker = settings.circuit_breaker.map(|enable| {
+        DeploymentCircuitBreaker::builder()
+            .enable(enable)
+            .rollback(enable)
+            .build()
+    });
+    Some(
+        DeploymentConfiguration::builder()
+            .set_minimum_healthy_percent(percent(settings.minimum_healthy_percent))
+            .set_maximum_percent(percent(settings.maximum_percent))
+            .set_deployment_circuit_breaker(breaker)
+            .build(),
+    )
+}

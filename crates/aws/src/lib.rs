@@ -1,0 +1,15 @@
+//! The only place that knows the AWS SDK: makes every client from one configuration and carries out single requests. It decides nothing.
+//!
+//! *Architecture invariant:* no other crate names an `aws-sdk-*` type. What comes back is `rollout`'s plain data.
+
+mod connect;
+mod ecr;
+mod ecs;
+mod error;
+mod logs;
+mod raw;
+mod views;
+
+pub use connect::{Access, Aws, Connection, Identity};
+pub use ecr::{Repository, Token};
+pub use error::{Error, ErrorKind};

@@ -1,0 +1,375 @@
+//! Putting an image together: base layers, one layer with the binary, configuration, manifest.
+//!
+//! The result depends only on the [`ImageSpec`], the bytes of the binary and `Cargo.lock`; not on the machine, the
+//! folder or the time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use crate::base::{self, Base, CA_BUNDLE, NONROOT};
+use crate::cache::Cache;
+use crate::digest::Digest;
+use crate::elf::{self, ElfError};
+use crate::files::{self, FileError};
+use crate::layer::{Entry, Layer, LayerError, tar};
+use crate::media_type;
+use crate::oci::{
+    Descriptor, EPOCH, Empty, History, ImageConfig, Manifest, RootFs, RunConfig, to_json,
+};
+use crate::platform::Platform;
+
+/// What an image is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageSpec {
+    /// What it runs on. The binary must agree.
+    pub platform: Platform,
+    /// What lies under the binary.
+    pub base: Base,
+    /// The static binary on this machine.
+    pub binary: PathBuf,
+    /// The binary's name in the image, where it lies at `/<name>`.
+    pub name: String,
+    /// The commit it was built from, for the label `org.opencontainers.image.revision`.
+    pub commit: String,
+    /// The program and its arguments. Default: `/<name>`.
+    pub entrypoint: Option<Vec<String>>,
+    /// User name or number. Default: the base's, and 65532 (`nonroot`) where it has none.
+    pub user: Option<String>,
+    /// Environment variables. They win over the base's.
+    pub env: BTreeMap<String, String>,
+    /// More labels.
+    pub labels: BTreeMap<String, String>,
+    /// TCP ports the program listens on. A note for people: ECS reads the task definition.
+    pub exposed_ports: BTreeSet<u16>,
+}
+
+impl ImageSpec {
+    /// An image on the embedded base, with the defaults of each field.
+    pub fn new(
+        platform: Platform,
+        binary: impl Into<PathBuf>,
+        name: impl Into<String>,
+        commit: impl Into<String>,
+    ) -> Self {
+        Self {
+            platform,
+            base: Base::Embedded,
+            binary: binary.into(),
+            name: name.into(),
+            commit: commit.into(),
+            entrypoint: None,
+            user: None,
+            env: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            exposed_ports: BTreeSet::new(),
+        }
+    }
+}
+
+/// A whole image, in memory. Cloning is cheap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// What it runs on.
+    pub platform: Platform,
+    /// The manifest's bytes.
+    pub manifest: Bytes,
+    /// Their digest: the name of the image.
+    pub manifest_digest: Digest,
+    /// The image configuration.
+    pub config: Blob,
+    /// The layers, lowest first.
+    pub layers: Vec<Layer>,
+}
+
+/// Bytes with their media type and digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blob {
+    /// What the bytes are.
+    pub media_type: String,
+    /// Their digest.
+    pub digest: Digest,
+    /// The bytes.
+    pub data: Bytes,
+}
+
+impl Image {
+    /// The size in bytes of everything a registry stores for it.
+    pub fn size(&self) -> u64 {
+        let layers: u64 = self.layers.iter().map(Layer::size).sum();
+        (self.manifest.len() + self.config.data.len()) as u64 + layers
+    }
+
+    /// The layers and the configuration: what must be in the registry before the manifest.
+    pub fn blobs(&self) -> impl Iterator<Item = Blob> {
+        let layers = self.layers.iter().map(|layer| Blob {
+            media_type: layer.media_type.clone(),
+            digest: layer.digest.clone(),
+            data: layer.data.clone(),
+        });
+        layers.chain([self.config.clone()])
+    }
+}
+
+/// An image could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// The binary cannot run in the image.
+    #[error("{} cannot go into an image: {source}", path.display())]
+    Binary {
+        /// The binary.
+        path: PathBuf,
+        /// Why not.
+        source: ElfError,
+    },
+    /// The name would hide a folder of the base or is not a file name.
+    #[error(
+        "`{0}` cannot be the binary's name in the image: it must be one path component that is not a folder of the root \
+         file system (such as `etc` or `tmp`)"
+    )]
+    Name(String),
+    /// The base is for something else.
+    #[error(
+        "the base image {reference} is for {found}, but the image is for {wanted}: pin the digest of its index, or of \
+         its manifest for {wanted}"
+    )]
+    BasePlatform {
+        /// The base.
+        reference: String,
+        /// What its configuration says.
+        found: String,
+        /// What is asked for.
+        wanted: Platform,
+    },
+    /// The base contradicts itself.
+    #[error(
+        "the base image {reference} has {layers} layers, but its configuration names {diff_ids}: pin another digest"
+    )]
+    BaseLayers {
+        /// The base.
+        reference: String,
+        /// How many layers its manifest has.
+        layers: usize,
+        /// How many its configuration has.
+        diff_ids: usize,
+    },
+    /// A layer could not be made.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// The binary could not be read or the cache not be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Folders at the root of a file system. A binary of this name would take their place.
+const ROOT_FOLDERS: [&str; 21] = [
+    "bin", "boot", "busybox", "dev", "etc", "home", "lib", "lib32", "lib64", "media", "mnt", "opt",
+    "proc", "root", "run", "sbin", "srv", "sys", "tmp", "usr", "var",
+];
+
+/// Puts an image together.
+///
+/// # Errors
+///
+/// When the binary cannot be read or is not a static executable for the platform, when the base does not fit, or
+/// when the cache cannot be written.
+pub fn assemble(spec: &ImageSpec, cache: &Cache) -> Result<Image, AssembleError> {
+    let name = spec.name.as_str();
+    if name.is_empty()
+        || name.contains(['/', '\0'])
+        || name.starts_with('.')
+        || ROOT_FOLDERS.contains(&name)
+    {
+        return Err(AssembleError::Name(spec.name.clone()));
+    }
+    let binary = files::read(&spec.binary)?;
+    elf::check(&binary, spec.platform.arch).map_err(|source| AssembleError::Binary {
+        path: spec.binary.clone(),
+        source,
+    })?;
+
+    let (mut layers, mut history, inherited) = match &spec.base {
+        Base::Embedded => {
+            let layer = cache.layer(&base::embedded_tar()?)?;
+            (
+                vec![layer],
+                vec![step("longshore: base")],
+                embedded_defaults(),
+            )
+        }
+        Base::Registry(base) => {
+            check_base(base, spec.platform)?;
+            (
+                base.layers.clone(),
+                base_history(base),
+                base.config.config.clone(),
+            )
+        }
+    };
+    layers.push(cache.layer(&tar(&[Entry::file(name, 0o755, &binary)])?)?);
+    history.push(step(&format!("longshore: /{name}")));
+
+    let config = ImageConfig {
+        created: Some(EPOCH.to_owned()),
+        architecture: spec.platform.arch.as_str().to_owned(),
+        os: spec.platform.os.as_str().to_owned(),
+        config: run_config(spec, inherited),
+        rootfs: RootFs {
+            kind: "layers".to_owned(),
+            diff_ids: layers.iter().map(|layer| layer.diff_id.clone()).collect(),
+        },
+        history,
+    };
+    Ok(image(spec, &config, layers))
+}
+
+/// The documents around finished layers.
+fn image(spec: &ImageSpec, config: &ImageConfig, layers: Vec<Layer>) -> Image {
+    let config = to_json(config);
+    let mut annotations = BTreeMap::new();
+    if let Base::Registry(base) = &spec.base {
+        annotations.insert(
+            "org.opencontainers.image.base.digest".to_owned(),
+            base.digest.to_string(),
+        );
+        annotations.insert(
+            "org.opencontainers.image.base.name".to_owned(),
+            base.reference.clone(),
+        );
+    }
+    let manifest = to_json(&Manifest {
+        schema_version: 2,
+        media_type: media_type::MANIFEST.to_owned(),
+        config: Descriptor::of(media_type::CONFIG, &config),
+        layers: layers
+            .iter()
+            .map(|layer| Descriptor {
+                media_type: layer.media_type.clone(),
+                digest: layer.digest.clone(),
+                size: layer.size(),
+                platform: None,
+                annotations: BTreeMap::new(),
+            })
+            .collect(),
+        annotations,
+    });
+    Image {
+        platform: spec.platform,
+        manifest_digest: Digest::of(&manifest),
+        manifest: manifest.into(),
+        config: Blob {
+            media_type: media_type::CONFIG.to_owned(),
+            digest: Digest::of(&config),
+            data: config.into(),
+        },
+        layers,
+    }
+}
+
+fn run_config(spec: &ImageSpec, inherited: RunConfig) -> RunConfig {
+    let mut labels = spec.labels.clone();
+    labels.insert(
+        "org.opencontainers.image.revision".to_owned(),
+        spec.commit.clone(),
+    );
+    RunConfig {
+        user: match &spec.user {
+            Some(user) => user.clone(),
+            None if inherited.user.is_empty() => NONROOT.to_string(),
+            None => inherited.user,
+        },
+        exposed_ports: spec
+            .exposed_ports
+            .iter()
+            .map(|port| (format!("{port}/tcp"), Empty {}))
+            .collect(),
+        env: merge_env(inherited.env, &spec.env),
+        entrypoint: spec
+            .entrypoint
+            .clone()
+            .unwrap_or_else(|| vec![format!("/{}", spec.name)]),
+        // The base's arguments were meant for the base's program.
+        cmd: Vec::new(),
+        working_dir: inherited.working_dir,
+        labels,
+    }
+}
+
+/// The base's variables in their order, with replaced values in place, then the new ones by name.
+fn merge_env(inherited: Vec<String>, own: &BTreeMap<String, String>) -> Vec<String> {
+    let name = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
+    let taken: BTreeSet<String> = inherited.iter().map(|variable| name(variable)).collect();
+    let replaced =
+        inherited
+            .into_iter()
+            .map(|variable| match own.get_key_value(&name(&variable)) {
+                Some((name, value)) => format!("{name}={value}"),
+                None => variable,
+            });
+    let added = own
+        .iter()
+        .filter(|(name, _)| !taken.contains(*name))
+        .map(|(name, value)| format!("{name}={value}"));
+    replaced.chain(added).collect()
+}
+
+fn embedded_defaults() -> RunConfig {
+    RunConfig {
+        user: NONROOT.to_string(),
+        env: vec![
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+            format!("SSL_CERT_FILE={CA_BUNDLE}"),
+        ],
+        working_dir: "/home/nonroot".to_owned(),
+        ..RunConfig::default()
+    }
+}
+
+fn check_base(base: &base::BaseImage, wanted: Platform) -> Result<(), AssembleError> {
+    let reference = || base.reference.clone();
+    let found = format!("{}/{}", base.config.os, base.config.architecture);
+    if found != wanted.to_string() {
+        return Err(AssembleError::BasePlatform {
+            reference: reference(),
+            found,
+            wanted,
+        });
+    }
+    let diff_ids = &base.config.rootfs.diff_ids;
+    if !base.layers.iter().map(|layer| &layer.diff_id).eq(diff_ids) {
+        let (layers, diff_ids) = (base.layers.len(), diff_ids.len());
+        return Err(AssembleError::BaseLayers {
+            reference: reference(),
+            layers,
+            diff_ids,
+        });
+    }
+    Ok(())
+}
+
+/// The base's history, or one line a layer where it does not match the layers.
+fn base_history(base: &base::BaseImage) -> Vec<History> {
+    let steps = base
+        .config
+        .history
+        .iter()
+        .filter(|step| !step.empty_layer)
+        .count();
+    if steps == base.layers.len() {
+        base.config.history.clone()
+    } else {
+        base.layers
+            .iter()
+            .map(|layer| step(&format!("{}: {}", base.reference, layer.digest)))
+            .collect()
+    }
+}
+
+fn step(created_by: &str) -> History {
+    History {
+        created: Some(EPOCH.to_owned()),
+        created_by: Some(created_by.to_owned()),
+        ..History::default()
+    }
+}

@@ -1,0 +1,181 @@
+//! Images on disk, as the OCI image specification's "Image Layout" has them: for hand-over between commands and to
+//! other tools (`skopeo copy oci:…`, `crane push`).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use crate::assemble::{Blob, Image};
+use crate::digest::Digest;
+use crate::files::{self, FREE_OUTPUT, FileError};
+use crate::layer::Layer;
+use crate::media_type;
+use crate::oci::{Descriptor, DescriptorPlatform, ImageConfig, Index, Manifest, to_json};
+
+/// An annotation that names an image within a layout.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+const MARKER: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// A layout could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum LayoutError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A blob is not what its name says.
+    #[error("{} is damaged: its bytes have the digest {found}; delete it and build the image again", path.display())]
+    Damaged {
+        /// The blob's file.
+        path: PathBuf,
+        /// The digest of what is there.
+        found: Digest,
+    },
+    /// A document is not what the specification asks for.
+    #[error("{} is not a valid {what}: {reason}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What it should be.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is more than one image, or none.
+    #[error("{} holds {found} images; one was expected", path.display())]
+    NotOne {
+        /// The layout's index.
+        path: PathBuf,
+        /// How many it names.
+        found: usize,
+    },
+}
+
+/// Writes `image` to `folder` under the name `reference`. Blobs that are there already are kept; the index comes
+/// last, is replaced as a whole, and then names this image only.
+///
+/// # Errors
+///
+/// When a file cannot be written.
+pub fn write(folder: &Path, image: &Image, reference: &str) -> Result<(), LayoutError> {
+    let blobs = folder.join("blobs/sha256");
+    files::create_folder(&blobs, FREE_OUTPUT)?;
+    let manifest = Blob {
+        media_type: media_type::MANIFEST.to_owned(),
+        digest: image.manifest_digest.clone(),
+        data: image.manifest.clone(),
+    };
+    for blob in image.blobs().chain([manifest]) {
+        let path = blobs.join(blob.digest.hex());
+        let whole = fs::read(&path).is_ok_and(|data| data == blob.data);
+        if !whole {
+            files::write(&path, &blob.data, FREE_OUTPUT)?;
+        }
+    }
+    files::write(&folder.join("oci-layout"), MARKER, FREE_OUTPUT)?;
+
+    let index = Index {
+        schema_version: 2,
+        media_type: media_type::INDEX.to_owned(),
+        manifests: vec![Descriptor {
+            platform: Some(DescriptorPlatform {
+                architecture: image.platform.arch.as_str().to_owned(),
+                os: image.platform.os.as_str().to_owned(),
+            }),
+            annotations: BTreeMap::from([(REF_NAME.to_owned(), reference.to_owned())]),
+            ..Descriptor::of(media_type::MANIFEST, &image.manifest)
+        }],
+    };
+    files::write(&folder.join("index.json"), &to_json(&index), FREE_OUTPUT)?;
+    Ok(())
+}
+
+/// Reads the image of a layout and checks every digest.
+///
+/// # Errors
+///
+/// When a file is missing, damaged or not of the specification's form, or the layout holds several images.
+pub fn read(folder: &Path) -> Result<Image, LayoutError> {
+    let index_path = folder.join("index.json");
+    let index: Index = parse(&index_path, "image index", &files::read(&index_path)?)?;
+    let [entry] = index.manifests.as_slice() else {
+        return Err(LayoutError::NotOne {
+            path: index_path,
+            found: index.manifests.len(),
+        });
+    };
+
+    let manifest_data = blob(folder, entry)?;
+    let manifest_path = blob_path(folder, &entry.digest);
+    let manifest: Manifest = parse(&manifest_path, "image manifest", &manifest_data)?;
+    let config_data = blob(folder, &manifest.config)?;
+    let config_path = blob_path(folder, &manifest.config.digest);
+    let config: ImageConfig = parse(&config_path, "image configuration", &config_data)?;
+    let invalid = |reason: String| LayoutError::Invalid {
+        path: config_path.clone(),
+        what: "image configuration",
+        reason,
+    };
+
+    let diff_ids = config.rootfs.diff_ids;
+    if diff_ids.len() != manifest.layers.len() {
+        return Err(invalid(format!(
+            "it names {} layers, the manifest {}",
+            diff_ids.len(),
+            manifest.layers.len()
+        )));
+    }
+    let layers = manifest
+        .layers
+        .iter()
+        .zip(diff_ids)
+        .map(|(layer, diff_id)| {
+            Ok(Layer {
+                media_type: layer.media_type.clone(),
+                digest: layer.digest.clone(),
+                diff_id,
+                data: blob(folder, layer)?.into(),
+            })
+        })
+        .collect::<Result<_, LayoutError>>()?;
+    Ok(Image {
+        platform: format!("{}/{}", config.os, config.architecture)
+            .parse()
+            .map_err(|error: crate::platform::ParsePlatformError| invalid(error.to_string()))?,
+        manifest: manifest_data.into(),
+        manifest_digest: entry.digest.clone(),
+        config: Blob {
+            media_type: manifest.config.media_type.clone(),
+            digest: manifest.config.digest.clone(),
+            data: config_data.into(),
+        },
+        layers,
+    })
+}
+
+fn blob_path(folder: &Path, digest: &Digest) -> PathBuf {
+    folder.join("blobs/sha256").join(digest.hex())
+}
+
+fn blob(folder: &Path, descriptor: &Descriptor) -> Result<Vec<u8>, LayoutError> {
+    let path = blob_path(folder, &descriptor.digest);
+    let data = files::read(&path)?;
+    let found = Digest::of(&data);
+    if found != descriptor.digest {
+        return Err(LayoutError::Damaged { path, found });
+    }
+    Ok(data)
+}
+
+fn parse<T: DeserializeOwned>(
+    path: &Path,
+    what: &'static str,
+    data: &[u8],
+) -> Result<T, LayoutError> {
+    serde_json::from_slice(data).map_err(|error| LayoutError::Invalid {
+        path: path.to_owned(),
+        what,
+        reason: error.to_string(),
+    })
+}

@@ -1,0 +1,364 @@
+//! Pushing an image.
+//!
+//! 1. For each blob, four at a time: ask whether it is there; if not, open a session and send it in one piece.
+//!    (ECR's sessions cannot be resumed, and parts below 5 MiB are refused.)
+//! 2. For each tag: ask what it names; if it is another image or none, put the manifest under it. Without tags, put
+//!    it under its digest.
+//! 3. Ask whether the image is there by its digest.
+//!
+//! Each of these is repeated as a whole when it fails in a way that may pass.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use image::{Blob, Digest, Image, media_type};
+use reqwest::header::LOCATION;
+use reqwest::{Method, Response, StatusCode};
+use url::Url;
+
+use crate::address::check_names;
+use crate::client::{Call, Client, Payload, digest_header};
+use crate::error::Error;
+use crate::progress::{Progress, Report};
+use crate::pull::MANIFEST_TYPES;
+use crate::retry::Failure;
+
+/// How many blobs are on their way at a time.
+const PARALLEL: usize = 4;
+
+/// How finely progress is told, in bytes.
+const STEP: usize = 256 * 1024;
+
+/// What a push did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// The image's digest, which the registry has confirmed.
+    pub digest: Digest,
+    /// How many blobs were sent.
+    pub uploaded_blobs: usize,
+    /// Their size in bytes.
+    pub uploaded_bytes: u64,
+    /// How many blobs were there before.
+    pub skipped_blobs: usize,
+    /// The tags that were changed; the others named this image before.
+    pub changed_tags: Vec<String>,
+}
+
+/// What happened to a blob.
+enum Sent {
+    Now(u64),
+    Before,
+}
+
+impl Client {
+    /// Pushes an image to `repository` and gives it these tags; without tags it is known by its digest only. What is
+    /// there already is not sent again.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]. Blobs that were sent before an error stay in the registry, where they do no harm and are found
+    /// by the next push.
+    pub async fn push(
+        &self,
+        repository: &str,
+        image: &Image,
+        tags: &[String],
+        progress: impl Fn(Progress) + Send + Sync + 'static,
+    ) -> Result<Pushed, Error> {
+        check_names(repository, tags)?;
+        let report: Report = Arc::new(progress);
+
+        // Two layers may be the same; sending one of them twice at a time would race with itself.
+        let blobs: BTreeMap<Digest, Blob> = image
+            .blobs()
+            .map(|blob| (blob.digest.clone(), blob))
+            .collect();
+        let sent: Vec<Sent> = stream::iter(
+            blobs
+                .values()
+                .map(|blob| self.push_blob(repository, blob, &report)),
+        )
+        .buffer_unordered(PARALLEL)
+        .try_collect()
+        .await?;
+
+        let mut pushed = Pushed {
+            digest: image.manifest_digest.clone(),
+            uploaded_blobs: 0,
+            uploaded_bytes: 0,
+            skipped_blobs: 0,
+            changed_tags: Vec::new(),
+        };
+        for sent in sent {
+            match sent {
+                Sent::Now(size) => {
+                    pushed.uploaded_blobs += 1;
+                    pushed.uploaded_bytes += size;
+                }
+                Sent::Before => pushed.skipped_blobs += 1,
+            }
+        }
+
+        if tags.is_empty() {
+            let name = image.manifest_digest.as_str();
+            self.retries
+                .run(Some(&report), || {
+                    self.put_manifest_once(repository, image, name)
+                })
+                .await?;
+        }
+        for tag in tags {
+            let changed = self
+                .retries
+                .run(Some(&report), || {
+                    self.put_manifest_once(repository, image, tag)
+                })
+                .await?;
+            report(Progress::Tagged {
+                tag: tag.clone(),
+                changed,
+            });
+            if changed {
+                pushed.changed_tags.push(tag.clone());
+            }
+        }
+
+        self.retries
+            .run(Some(&report), || async {
+                match self
+                    .look_up(repository, image.manifest_digest.as_str())
+                    .await?
+                {
+                    Some(_) => Ok(()),
+                    // The registry has accepted it and may need a moment to find it.
+                    None => Err(Failure::transient(Error::NotFound {
+                        registry: self.registry.host(),
+                        action: format!(
+                            "find {} in `{repository}` after the push",
+                            image.manifest_digest
+                        ),
+                    })),
+                }
+            })
+            .await?;
+        Ok(pushed)
+    }
+
+    async fn push_blob(
+        &self,
+        repository: &str,
+        blob: &Blob,
+        report: &Report,
+    ) -> Result<Sent, Error> {
+        self.retries
+            .run(Some(report), || {
+                self.push_blob_once(repository, blob, report)
+            })
+            .await
+    }
+
+    /// One try, in a session of its own.
+    async fn push_blob_once(
+        &self,
+        repository: &str,
+        blob: &Blob,
+        report: &Report,
+    ) -> Result<Sent, Failure> {
+        let digest = &blob.digest;
+        let size = blob.data.len() as u64;
+        if self.has_blob(repository, digest).await? {
+            report(Progress::BlobSkipped {
+                digest: digest.clone(),
+                size,
+            });
+            return Ok(Sent::Before);
+        }
+
+        let call = Call {
+            method: Method::POST,
+            url: self.url(repository, "blobs/uploads/"),
+            repository,
+            action: format!("begin an upload to `{repository}`"),
+            accept: "",
+            payload: Payload::Nothing,
+        };
+        let response = self.send(&call).await?;
+        if !response.status().is_success() {
+            return Err(self.refused(&call, response).await.1);
+        }
+        let mut url = self.location(&call, &response)?;
+        url.query_pairs_mut().append_pair("digest", digest.as_str());
+
+        report(Progress::BlobStarted {
+            digest: digest.clone(),
+            size,
+        });
+        let body = || body(blob, report);
+        let call = Call {
+            method: Method::PUT,
+            url,
+            repository,
+            action: format!("take the blob {digest} into `{repository}`"),
+            accept: "",
+            payload: Payload::Stream(size, &body),
+        };
+        let response = self.send(&call).await?;
+        if !response.status().is_success() {
+            return Err(self.refused(&call, response).await.1);
+        }
+        self.confirm(&call, &response, digest)?;
+        // "Accepted" is not "created".
+        if response.status() != StatusCode::CREATED && !self.has_blob(repository, digest).await? {
+            let reason = format!(
+                "{} to a whole blob, which is then not there",
+                response.status()
+            );
+            return Err(Failure::transient(Error::Protocol {
+                registry: self.registry.host(),
+                action: call.action,
+                reason,
+            }));
+        }
+        report(Progress::BlobDone {
+            digest: digest.clone(),
+            size,
+        });
+        Ok(Sent::Now(size))
+    }
+
+    async fn has_blob(&self, repository: &str, digest: &Digest) -> Result<bool, Failure> {
+        let call = Call {
+            method: Method::HEAD,
+            url: self.url(repository, &format!("blobs/{digest}")),
+            repository,
+            action: format!("look for the blob {digest} in `{repository}`"),
+            accept: "",
+            payload: Payload::Nothing,
+        };
+        let response = self.send(&call).await?;
+        match response.status() {
+            StatusCode::NOT_FOUND => Ok(false),
+            status if status.is_success() => Ok(true),
+            _ => Err(self.refused(&call, response).await.1),
+        }
+    }
+
+    /// Where an upload goes on: absolute or relative, with or without a query.
+    fn location(&self, call: &Call<'_>, response: &Response) -> Result<Url, Error> {
+        let protocol = |reason: &str| Error::Protocol {
+            registry: self.registry.host(),
+            action: call.action.clone(),
+            reason: reason.to_owned(),
+        };
+        let location = response
+            .headers()
+            .get(LOCATION)
+            .ok_or_else(|| protocol("it gave no upload location"))?;
+        let location = location
+            .to_str()
+            .map_err(|_| protocol("its upload location is not text"))?;
+        call.url
+            .join(location)
+            .map_err(|_| protocol("its upload location is not a URL"))
+    }
+
+    /// Puts the manifest under a tag or its digest, unless that names it already. True when it was put.
+    async fn put_manifest_once(
+        &self,
+        repository: &str,
+        image: &Image,
+        name: &str,
+    ) -> Result<bool, Failure> {
+        let wanted = &image.manifest_digest;
+        if self.look_up(repository, name).await?.as_ref() == Some(wanted) {
+            return Ok(false);
+        }
+        let call = Call {
+            method: Method::PUT,
+            url: self.url(repository, &format!("manifests/{name}")),
+            repository,
+            action: format!("take the manifest {wanted} as `{repository}:{name}`"),
+            accept: "",
+            payload: Payload::Document(media_type::MANIFEST, image.manifest.clone()),
+        };
+        let response = self.send(&call).await?;
+        if response.status().is_success() {
+            self.confirm(&call, &response, wanted)?;
+            return Ok(true);
+        }
+        let (answer, failure) = self.refused(&call, response).await;
+        let immutable = answer.has("TAG_INVALID")
+            || answer.message.contains("ImageTagAlreadyExists")
+            || answer.message.contains("tag is immutable");
+        if !immutable {
+            return Err(failure);
+        }
+        // Somebody may have pushed the same image since we looked.
+        let existing = self.look_up(repository, name).await?;
+        if existing.as_ref() == Some(wanted) {
+            return Ok(false);
+        }
+        if existing.is_none()
+            && !answer.message.contains("mmutable")
+            && !answer.message.contains("AlreadyExists")
+        {
+            // Nothing is there to be in the way: the tag is invalid for another reason.
+            return Err(failure);
+        }
+        let (repository, tag, wanted) = (repository.to_owned(), name.to_owned(), wanted.clone());
+        Err(Error::TagImmutable {
+            repository,
+            tag,
+            wanted,
+            existing,
+        }
+        .into())
+    }
+
+    /// The digest that a tag names, or the digest itself if it is there.
+    pub(crate) async fn look_up(
+        &self,
+        repository: &str,
+        name: &str,
+    ) -> Result<Option<Digest>, Failure> {
+        let call = Call {
+            method: Method::HEAD,
+            url: self.url(repository, &format!("manifests/{name}")),
+            repository,
+            action: format!("look up `{repository}:{name}`"),
+            accept: MANIFEST_TYPES,
+            payload: Payload::Nothing,
+        };
+        let response = self.send(&call).await?;
+        match response.status() {
+            StatusCode::NOT_FOUND => Ok(None),
+            status if status.is_success() => match digest_header(&response) {
+                Some(text) => Ok(text.parse().ok()),
+                // Not every registry says it here, but the manifest itself always does.
+                None => self
+                    .get_manifest_once(repository, name)
+                    .await
+                    .map(|manifest| Some(manifest.digest)),
+            },
+            _ => Err(self.refused(&call, response).await.1),
+        }
+    }
+}
+
+/// The blob's bytes in steps, each told when the connection takes it.
+fn body(blob: &Blob, report: &Report) -> reqwest::Body {
+    let (data, digest, report) = (blob.data.clone(), blob.digest.clone(), Arc::clone(report));
+    let size = data.len() as u64;
+    let steps = (0..data.len()).step_by(STEP).map(move |start| {
+        let end = data.len().min(start + STEP);
+        report(Progress::BlobSent {
+            digest: digest.clone(),
+            sent: end as u64,
+            size,
+        });
+        Ok::<Bytes, std::convert::Infallible>(data.slice(start..end))
+    });
+    reqwest::Body::wrap_stream(stream::iter(steps))
+}

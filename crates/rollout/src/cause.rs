@@ -1,0 +1,294 @@
+//! Why a deployment failed: one cause, named from the evidence that ECS leaves on stopped tasks.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::facts::TaskView;
+
+/// What kind of failure it was.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum CauseCode {
+    /// The image, or its repository, is not there or cannot be read.
+    ImagePull,
+    /// A secret, parameter or log destination could not be prepared.
+    Secret,
+    /// The process could not be executed.
+    CannotStart,
+    /// A container was killed for want of memory.
+    OutOfMemory,
+    /// An essential container ended.
+    Exit,
+    /// The container's own health check failed.
+    HealthCheck,
+    /// The load balancer's health check failed.
+    TargetHealth,
+    /// There was no room to run the task.
+    Capacity,
+    /// ECS's circuit breaker ended the deployment, and left no better evidence.
+    CircuitBreaker,
+    /// ECS ended the deployment for a reason of its own, such as an alarm.
+    Stopped,
+    /// Another deployment took this one's place.
+    Superseded,
+    /// The service was deleted.
+    ServiceDeleted,
+    /// The deployment did not end in time.
+    Timeout,
+    /// The tasks that run do not run the image that was pushed.
+    WrongImage,
+    /// A person or the pipeline interrupted the deployment.
+    Interrupted,
+    /// A stage before the rollout failed: build, image or push.
+    Stage,
+    /// Something had to be refused before any change.
+    Refused,
+    /// AWS could not be asked.
+    Aws,
+}
+
+/// Why a deployment failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Cause {
+    /// What kind of failure it was.
+    pub code: CauseCode,
+    /// In words.
+    pub message: String,
+    /// The container at fault, when one is.
+    pub container: Option<String>,
+    /// Its exit code, when it ended.
+    pub exit_code: Option<i32>,
+    /// The last lines that it wrote.
+    pub log_tail: Vec<String>,
+}
+
+impl Cause {
+    /// A cause without a container.
+    pub fn new(code: CauseCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            container: None,
+            exit_code: None,
+            log_tail: Vec::new(),
+        }
+    }
+}
+
+/// How many stopped tasks of one kind make a verdict before ECS has made its own.
+///
+/// What cannot mend itself (no such image, no such secret, no such program) is given one more try; a crash or a failed health check may be a slow
+/// dependency and is given what the smallest circuit breaker gives: three.
+pub(crate) fn enough(code: CauseCode, count: usize) -> bool {
+    match code {
+        CauseCode::ImagePull | CauseCode::Secret | CauseCode::CannotStart => count >= 2,
+        _ => count >= 3,
+    }
+}
+
+/// Names why a stopped task failed. `None` when its end was wanted: scaled in, replaced, stopped by a person.
+pub fn classify(task: &TaskView) -> Option<Cause> {
+    if task.last_status != "STOPPED" {
+        return None;
+    }
+    let reason = task.stopped_reason.as_deref().unwrap_or_default();
+    // ECS names the failing container's reason on the container and often on the task too.
+    let texts = || {
+        let containers = task
+            .containers
+            .iter()
+            .filter_map(|c| c.reason.as_deref().map(|r| (Some(c), r)));
+        containers.chain(std::iter::once((None, reason)))
+    };
+    let find = |needles: &[&str]| {
+        texts().find(|(_, text)| needles.iter().any(|needle| text.contains(needle)))
+    };
+    let table: [(CauseCode, &[&str]); 6] = [
+        (
+            CauseCode::ImagePull,
+            &[
+                "CannotPullContainer",
+                "CannotPullECRContainer",
+                "CannotPullImageManifest",
+            ],
+        ),
+        (CauseCode::Secret, &["ResourceInitializationError"]),
+        (CauseCode::OutOfMemory, &["OutOfMemory"]),
+        (
+            CauseCode::CannotStart,
+            &[
+                "CannotStartContainer",
+                "CannotCreateContainer",
+                "ContainerRuntimeError",
+                "DockerTimeoutError",
+            ],
+        ),
+        (CauseCode::TargetHealth, &["failed ELB health checks"]),
+        (CauseCode::HealthCheck, &["failed container health checks"]),
+    ];
+    for (code, needles) in table {
+        if let Some((container, text)) = find(needles) {
+            let container = container.or_else(|| match code {
+                CauseCode::OutOfMemory => task.containers.iter().find(|c| c.exit_code == Some(137)),
+                _ => None,
+            });
+            return Some(Cause {
+                code,
+                message: text.to_owned(),
+                container: container.map(|c| c.name.clone()),
+                exit_code: container.and_then(|c| c.exit_code),
+                log_tail: Vec::new(),
+            });
+        }
+    }
+    match task.stop_code.as_deref() {
+        Some("EssentialContainerExited") => {
+            let container = task
+                .containers
+                .iter()
+                .find(|c| c.exit_code.is_some_and(|code| code != 0));
+            let container =
+                container.or_else(|| task.containers.iter().find(|c| c.exit_code.is_some()));
+            let exit_code = container.and_then(|c| c.exit_code);
+            let message = match (container, exit_code) {
+                (Some(container), Some(code)) => {
+                    format!(
+                        "essential container `{}` exited with code {code}",
+                        container.name
+                    )
+                }
+                _ => reason.to_owned(),
+            };
+            Some(Cause {
+                code: CauseCode::Exit,
+                message,
+                container: container.map(|c| c.name.clone()),
+                exit_code,
+                log_tail: Vec::new(),
+            })
+        }
+        Some("TaskFailedToStart") => Some(Cause::new(CauseCode::CannotStart, reason)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::ContainerView;
+
+    fn stopped(code: &str, reason: &str, container: Option<(i32, &str)>) -> TaskView {
+        let container = container.map(|(exit_code, reason)| ContainerView {
+            name: "app".into(),
+            exit_code: (exit_code >= 0).then_some(exit_code),
+            reason: (!reason.is_empty()).then(|| reason.to_owned()),
+            ..ContainerView::default()
+        });
+        TaskView {
+            last_status: "STOPPED".into(),
+            stop_code: Some(code.into()),
+            stopped_reason: Some(reason.into()),
+            containers: container.into_iter().collect(),
+            ..TaskView::default()
+        }
+    }
+
+    #[test]
+    fn each_kind_of_stopped_task_has_its_name() {
+        use CauseCode as C;
+        let table = [
+            (
+                stopped(
+                    "TaskFailedToStart",
+                    "CannotPullContainerError: not found",
+                    None,
+                ),
+                Some(C::ImagePull),
+            ),
+            (
+                stopped(
+                    "TaskFailedToStart",
+                    "Task failed to start",
+                    Some((-1, "CannotPullContainerError: x")),
+                ),
+                Some(C::ImagePull),
+            ),
+            (
+                stopped(
+                    "TaskFailedToStart",
+                    "ResourceInitializationError: unable to pull secrets",
+                    None,
+                ),
+                Some(C::Secret),
+            ),
+            (
+                stopped("TaskFailedToStart", "CannotStartContainerError: exec", None),
+                Some(C::CannotStart),
+            ),
+            (
+                stopped(
+                    "EssentialContainerExited",
+                    "Essential container in task exited",
+                    Some((3, "")),
+                ),
+                Some(C::Exit),
+            ),
+            (
+                stopped(
+                    "EssentialContainerExited",
+                    "Essential container in task exited",
+                    Some((137, "OutOfMemoryError: killed")),
+                ),
+                Some(C::OutOfMemory),
+            ),
+            (
+                stopped(
+                    "ServiceSchedulerInitiated",
+                    "Task failed ELB health checks in (target-group x)",
+                    None,
+                ),
+                Some(C::TargetHealth),
+            ),
+            (
+                stopped(
+                    "ServiceSchedulerInitiated",
+                    "Task failed container health checks",
+                    None,
+                ),
+                Some(C::HealthCheck),
+            ),
+            (
+                stopped(
+                    "ServiceSchedulerInitiated",
+                    "Scaling activity initiated by (deployment ecs-svc/1)",
+                    Some((0, "")),
+                ),
+                None,
+            ),
+            (stopped("UserInitiated", "Task stopped by user", None), None),
+        ];
+        for (task, expected) in table {
+            assert_eq!(
+                classify(&task).map(|cause| cause.code),
+                expected,
+                "{task:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_exit_names_container_and_code() {
+        let cause = classify(&stopped("EssentialContainerExited", "…", Some((3, "")))).unwrap();
+        assert_eq!(
+            cause.message,
+            "essential container `app` exited with code 3"
+        );
+        assert_eq!(
+            (cause.container.as_deref(), cause.exit_code),
+            (Some("app"), Some(3))
+        );
+    }
+}

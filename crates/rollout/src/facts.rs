@@ -1,0 +1,209 @@
+//! What was read of ECS, reduced to what decisions need. Plain data: whoever fills it in, the decisions are the same.
+
+use serde_json::Value;
+
+/// A point in time: milliseconds since the Unix epoch.
+pub type Millis = u64;
+
+/// A service, as DescribeServices answers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServiceView {
+    /// ARN of the service.
+    pub arn: String,
+    /// `ACTIVE`, `DRAINING` or `INACTIVE`.
+    pub status: String,
+    /// Tasks that should run.
+    pub desired_count: u32,
+    /// Tasks that run, of all deployments.
+    pub running_count: u32,
+    /// ARN of the task definition of the PRIMARY deployment.
+    pub task_definition: String,
+    /// The deployments that ECS still lists, PRIMARY first.
+    pub deployments: Vec<DeploymentView>,
+    /// Newest first.
+    pub events: Vec<EventView>,
+}
+
+impl ServiceView {
+    /// The deployment that ECS works towards.
+    pub fn primary(&self) -> Option<&DeploymentView> {
+        self.deployments
+            .iter()
+            .find(|deployment| deployment.status == "PRIMARY")
+    }
+
+    /// Whether a deployment has not ended yet.
+    pub fn in_flight(&self) -> bool {
+        self.deployments.len() > 1
+            || self
+                .deployments
+                .iter()
+                .any(|d| d.rollout_state == Some(RolloutState::InProgress))
+    }
+}
+
+/// One entry of a service's `deployments`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeploymentView {
+    /// `ecs-svc/…`; tasks carry it as `startedBy`.
+    pub id: String,
+    /// `PRIMARY`, `ACTIVE` (on its way out) or `INACTIVE`.
+    pub status: String,
+    /// ARN of its task definition.
+    pub task_definition: String,
+    /// Tasks that it should run.
+    pub desired_count: u32,
+    /// Tasks on their way up.
+    pub pending_count: u32,
+    /// Tasks that run.
+    pub running_count: u32,
+    /// Tasks that ECS counted as failed.
+    pub failed_tasks: u32,
+    /// How far it has come; ECS leaves it out for other deployment controllers.
+    pub rollout_state: Option<RolloutState>,
+    /// ECS's own words about the state.
+    pub reason: Option<String>,
+}
+
+/// How far a deployment has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RolloutState {
+    /// It goes on.
+    InProgress,
+    /// It has ended well.
+    Completed,
+    /// ECS has given it up.
+    Failed,
+}
+
+/// A line of a service's history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventView {
+    /// When.
+    pub at: Millis,
+    /// ECS's words.
+    pub message: String,
+}
+
+/// A task, as DescribeTasks answers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TaskView {
+    /// ARN of the task.
+    pub arn: String,
+    /// ID of the deployment that started it.
+    pub started_by: String,
+    /// `RUNNING`, `STOPPED`, ….
+    pub last_status: String,
+    /// ARN of its task definition.
+    pub task_definition: String,
+    /// `TaskFailedToStart`, `EssentialContainerExited`, `ServiceSchedulerInitiated`, ….
+    pub stop_code: Option<String>,
+    /// ECS's words about why it stopped.
+    pub stopped_reason: Option<String>,
+    /// When it stopped.
+    pub stopped_at: Option<Millis>,
+    /// Its containers.
+    pub containers: Vec<ContainerView>,
+}
+
+impl TaskView {
+    /// The last part of the ARN.
+    pub fn id(&self) -> &str {
+        self.arn.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// One container of a task.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ContainerView {
+    /// Its name.
+    pub name: String,
+    /// Digest of the image that it really runs.
+    pub image_digest: Option<String>,
+    /// Exit code, when it has ended.
+    pub exit_code: Option<i32>,
+    /// Words about why it stopped (`CannotPullContainerError: …`, `OutOfMemoryError: …`).
+    pub reason: Option<String>,
+}
+
+/// One service deployment: ECS's record of a rollout, kept for 90 days.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServiceDeploymentView {
+    /// Its ARN.
+    pub arn: String,
+    /// `SUCCESSFUL`, `ROLLBACK_IN_PROGRESS`, ….
+    pub status: String,
+    /// ECS's words about the status.
+    pub reason: Option<String>,
+    /// ARN of the task definition that it rolls out.
+    pub task_definition: String,
+    /// When it was asked for.
+    pub created_at: Millis,
+}
+
+impl ServiceDeploymentView {
+    /// Whether it has not ended.
+    pub fn in_flight(&self) -> bool {
+        matches!(
+            self.status.as_str(),
+            "PENDING"
+                | "IN_PROGRESS"
+                | "STOP_REQUESTED"
+                | "ROLLBACK_REQUESTED"
+                | "ROLLBACK_IN_PROGRESS"
+        )
+    }
+
+    /// Whether ECS is going back, or has been asked to.
+    pub fn rolling_back(&self) -> bool {
+        matches!(
+            self.status.as_str(),
+            "STOP_REQUESTED" | "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS"
+        )
+    }
+}
+
+/// What is live before a plan is made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// The service, when it is there and not being deleted.
+    pub service: Option<ServiceView>,
+    /// The PRIMARY's task definition, as DescribeTaskDefinition answers.
+    pub primary_document: Option<Value>,
+    /// Service deployments, newest first.
+    pub history: Vec<ServiceDeploymentView>,
+}
+
+impl Facts {
+    /// ARN of the revision that serves: that of the deployment that completed, not simply the PRIMARY's, which may be a release that is just failing.
+    pub fn serving(&self) -> Option<&str> {
+        let service = self.service.as_ref()?;
+        let completed = service
+            .deployments
+            .iter()
+            .find(|deployment| deployment.rollout_state == Some(RolloutState::Completed));
+        if let Some(deployment) = completed {
+            return Some(&deployment.task_definition);
+        }
+        let successful = self
+            .history
+            .iter()
+            .find(|deployment| deployment.status == "SUCCESSFUL");
+        successful.map(|deployment| deployment.task_definition.as_str())
+    }
+
+    /// ARN of the revision that served before the one that serves now: the newest that was rolled out well before the present one first was.
+    ///
+    /// A revision whose rollout failed never counts, and a second rollback goes further back instead of forward again.
+    pub fn earlier(&self) -> Option<&str> {
+        let serving = self.serving()?;
+        let first = self
+            .history
+            .iter()
+            .rposition(|d| d.status == "SUCCESSFUL" && d.task_definition == serving)?;
+        self.history[first + 1..]
+            .iter()
+            .find(|d| d.status == "SUCCESSFUL" && d.task_definition != serving)
+            .map(|d| d.task_definition.as_str())
+    }
+}

@@ -1,0 +1,11 @@
+//! The rollout: from facts to a plan, from a plan to events, from observations to a verdict.
+//!
+//! No clock and no network here: both come in through [`execute::Cloud`]. So the same decisions are made against AWS, against the AWS of one machine and in a simulation.
+
+pub mod cause;
+pub mod compare;
+pub mod execute;
+pub mod facts;
+pub mod plan;
+pub mod receipt;
+pub mod verdict;

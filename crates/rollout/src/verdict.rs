@@ -1,0 +1,254 @@
+//! The verdict on a deployment that is on its way: a pure function of what was seen.
+//!
+//! It is bound to the deployment that UpdateService answered with. A service that merely looks stable proves nothing: ECS may have gone back to the old revision in the
+//! meantime, and then everything is steady and nothing was deployed.
+
+use crate::cause::{Cause, CauseCode, classify, enough};
+use crate::facts::{
+    DeploymentView, Millis, RolloutState, ServiceDeploymentView, ServiceView, TaskView,
+};
+use crate::plan::ExpectedImage;
+
+/// The deployment that is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// Its ID.
+    pub deployment: String,
+    /// ARN of the task definition that it rolls out.
+    pub task_definition: String,
+    /// What the container must run at the end.
+    pub image: Option<ExpectedImage>,
+    /// When it was started.
+    pub since: Millis,
+    /// When it counts as failed.
+    pub deadline: Millis,
+    /// Whether a read has shown it yet: reads may lag behind the write.
+    pub seen: bool,
+}
+
+/// How long a read may lag behind the write before a missing deployment means something.
+const LAG: Millis = 60_000;
+
+/// What was seen in one look. Tasks are only looked at when the service's state calls for it.
+#[derive(Clone, Debug, Default)]
+pub struct Observation<'a> {
+    /// The service, if it is there.
+    pub service: Option<&'a ServiceView>,
+    /// Stopped tasks of the service.
+    pub stopped: &'a [TaskView],
+    /// Running tasks of the service, if they were looked at.
+    pub running: Option<&'a [TaskView]>,
+    /// ECS's record of this deployment, if it was looked at.
+    pub record: Option<&'a ServiceDeploymentView>,
+}
+
+/// The verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not decided yet.
+    Going,
+    /// All looks done; the running tasks must be seen before it is believed.
+    ShowTasks,
+    /// The deployment ended well, the service's task definition is this one, its tasks run the image.
+    Succeeded,
+    /// It failed.
+    Failed(Cause),
+}
+
+/// Judges one look at the deployment.
+pub fn judge(watched: &Watched, seen: &Observation<'_>, now: Millis) -> Verdict {
+    let Some(service) = seen.service.filter(|service| service.status == "ACTIVE") else {
+        return lagging(watched, now, || {
+            Cause::new(
+                CauseCode::ServiceDeleted,
+                "the service was deleted during the deployment",
+            )
+        });
+    };
+    let Some(own) = service
+        .deployments
+        .iter()
+        .find(|d| d.id == watched.deployment)
+    else {
+        return lagging(watched, now, || gone(watched, service, seen));
+    };
+    if own.rollout_state == Some(RolloutState::Failed) {
+        return Verdict::Failed(ended_by_ecs(watched, own, seen));
+    }
+    if own.status != "PRIMARY" {
+        return Verdict::Failed(gone(watched, service, seen));
+    }
+    if seen.record.is_some_and(ServiceDeploymentView::rolling_back) {
+        return Verdict::Failed(ended_by_ecs(watched, own, seen));
+    }
+    if own.rollout_state == Some(RolloutState::Completed) {
+        return completed(watched, service, own, seen);
+    }
+    if let Some(cause) = failing(watched, seen.stopped) {
+        return Verdict::Failed(cause);
+    }
+    if now >= watched.deadline {
+        return Verdict::Failed(late(watched, own, service, seen));
+    }
+    Verdict::Going
+}
+
+/// Until a read has shown the deployment, its absence may be a read that lags.
+fn lagging(watched: &Watched, now: Millis, cause: impl FnOnce() -> Cause) -> Verdict {
+    if !watched.seen && now < watched.since + LAG {
+        Verdict::Going
+    } else {
+        Verdict::Failed(cause())
+    }
+}
+
+/// The deployment is not (or no longer) what ECS works towards.
+fn gone(watched: &Watched, service: &ServiceView, seen: &Observation<'_>) -> Cause {
+    let primary = service.primary();
+    let rolled_back = seen
+        .record
+        .is_some_and(|record| record.status.starts_with("ROLLBACK") || record.status == "STOPPED")
+        || primary
+            .and_then(|p| p.reason.as_deref())
+            .is_some_and(|reason| reason.contains("rolling back"));
+    if rolled_back {
+        return best_evidence(watched, seen).unwrap_or_else(|| {
+            Cause::new(
+                CauseCode::CircuitBreaker,
+                "ECS ended the deployment and went back to the revision before it",
+            )
+        });
+    }
+    let other = primary.map_or("nothing", |primary| primary.task_definition.as_str());
+    Cause::new(
+        CauseCode::Superseded,
+        format!("another deployment took this one's place: the service now rolls out {other}"),
+    )
+}
+
+fn ended_by_ecs(watched: &Watched, own: &DeploymentView, seen: &Observation<'_>) -> Cause {
+    best_evidence(watched, seen).unwrap_or_else(|| {
+        let words = seen
+            .record
+            .and_then(|record| record.reason.clone())
+            .or_else(|| own.reason.clone());
+        let words = words.unwrap_or_else(|| "ECS gave no reason".to_owned());
+        let code = if words.contains("circuit breaker") || words.contains("tasks failed to start") {
+            CauseCode::CircuitBreaker
+        } else {
+            CauseCode::Stopped
+        };
+        Cause::new(code, format!("ECS ended the deployment: {words}"))
+    })
+}
+
+fn completed(
+    watched: &Watched,
+    service: &ServiceView,
+    own: &DeploymentView,
+    seen: &Observation<'_>,
+) -> Verdict {
+    if service.task_definition != watched.task_definition
+        || own.task_definition != watched.task_definition
+    {
+        return Verdict::Failed(Cause::new(
+            CauseCode::Superseded,
+            format!(
+                "the deployment ended, but the service's task definition is {}",
+                service.task_definition
+            ),
+        ));
+    }
+    let Some(running) = seen.running else {
+        return Verdict::ShowTasks;
+    };
+    let own_tasks: Vec<&TaskView> = running
+        .iter()
+        .filter(|task| task.started_by == watched.deployment && task.last_status == "RUNNING")
+        .collect();
+    if own_tasks.len() < service.desired_count as usize {
+        // A task may have died just now, or the read lags; ECS replaces it, and the next look tells.
+        return Verdict::Going;
+    }
+    if let Some(image) = &watched.image {
+        for task in own_tasks {
+            let digest = task
+                .containers
+                .iter()
+                .find(|container| container.name == image.container)
+                .and_then(|container| container.image_digest.as_deref());
+            if digest != Some(image.digest()) {
+                return Verdict::Failed(Cause::new(
+                    CauseCode::WrongImage,
+                    format!(
+                        "task {} runs {} in container `{}`, not {}",
+                        task.id(),
+                        digest.unwrap_or("an image without a digest"),
+                        image.container,
+                        image.digest()
+                    ),
+                ));
+            }
+        }
+    }
+    Verdict::Succeeded
+}
+
+/// The failures of this deployment's own tasks, oldest first.
+fn failures<'a>(watched: &'a Watched, stopped: &'a [TaskView]) -> Vec<Cause> {
+    let mut own: Vec<&TaskView> = stopped
+        .iter()
+        .filter(|task| task.started_by == watched.deployment)
+        .collect();
+    own.sort_by_key(|task| task.stopped_at);
+    own.into_iter().filter_map(classify).collect()
+}
+
+/// Enough tasks failed in one way to know the end, whatever ECS still counts.
+fn failing(watched: &Watched, stopped: &[TaskView]) -> Option<Cause> {
+    let failures = failures(watched, stopped);
+    let first = failures.iter().find(|cause| {
+        let alike = failures
+            .iter()
+            .filter(|other| other.code == cause.code)
+            .count();
+        enough(cause.code, alike)
+    })?;
+    let alike = failures
+        .iter()
+        .filter(|other| other.code == first.code)
+        .count();
+    let mut cause = first.clone();
+    cause.message = format!("{} ({alike} tasks so far)", cause.message);
+    Some(cause)
+}
+
+fn best_evidence(watched: &Watched, seen: &Observation<'_>) -> Option<Cause> {
+    failures(watched, seen.stopped).into_iter().next()
+}
+
+fn late(
+    watched: &Watched,
+    own: &DeploymentView,
+    service: &ServiceView,
+    seen: &Observation<'_>,
+) -> Cause {
+    let waited = (watched.deadline - watched.since) / 1000;
+    if let Some(mut cause) = best_evidence(watched, seen) {
+        cause.message = format!("not done after {waited} s; {}", cause.message);
+        return cause;
+    }
+    let place = service.events.iter().find(|event| {
+        event.at >= watched.since && event.message.contains("unable to place a task")
+    });
+    if let Some(event) = place {
+        return Cause::new(CauseCode::Capacity, event.message.clone());
+    }
+    Cause::new(
+        CauseCode::Timeout,
+        format!(
+            "not done after {waited} s: {} of {} tasks run",
+            own.running_count, own.desired_count
+        ),
+    )
+}

@@ -1,0 +1,245 @@
+//! One look at a deployment, one verdict.
+
+use rollout::cause::CauseCode;
+use rollout::facts::{
+    EventView, RolloutState as State, ServiceDeploymentView, ServiceView, TaskView,
+};
+use rollout::plan::ExpectedImage;
+use rollout::verdict::{Observation, Verdict, Watched, judge};
+
+use super::{arn, deployment, running, service, stopped};
+
+/// The deployment of revision 2, which began at second 1,000 and has 900 s.
+fn watched(seen: bool) -> Watched {
+    Watched {
+        deployment: "ecs-svc/2".into(),
+        task_definition: arn(2),
+        image: Some(ExpectedImage {
+            container: "app".into(),
+            reference: "r@sha256:new".into(),
+        }),
+        since: 1_000_000,
+        deadline: 1_900_000,
+        seen,
+    }
+}
+
+const SOON: u64 = 1_010_000;
+
+fn code(verdict: Verdict) -> Option<CauseCode> {
+    match verdict {
+        Verdict::Failed(cause) => Some(cause.code),
+        _ => None,
+    }
+}
+
+fn look<'a>(service: &'a ServiceView, stopped: &'a [TaskView]) -> Observation<'a> {
+    Observation {
+        service: Some(service),
+        stopped,
+        ..Observation::default()
+    }
+}
+
+fn rolling() -> ServiceView {
+    service(vec![
+        deployment(2, "PRIMARY", State::InProgress, 1),
+        deployment(1, "ACTIVE", State::Completed, 2),
+    ])
+}
+
+fn done() -> ServiceView {
+    service(vec![deployment(2, "PRIMARY", State::Completed, 2)])
+}
+
+/// What the SDK's waiter calls stable: one deployment, all tasks run. But it is the old revision.
+fn rolled_back() -> ServiceView {
+    service(vec![deployment(1, "PRIMARY", State::Completed, 2)])
+}
+
+#[test]
+fn success_needs_the_running_tasks_to_carry_the_digest() {
+    let service = done();
+    let mut observation = look(&service, &[]);
+    assert_eq!(
+        judge(&watched(true), &observation, SOON),
+        Verdict::ShowTasks
+    );
+    let tasks = [running(2, "sha256:new"), running(2, "sha256:new")];
+    observation.running = Some(&tasks);
+    assert_eq!(
+        judge(&watched(true), &observation, SOON),
+        Verdict::Succeeded
+    );
+    let one = [running(2, "sha256:new"), running(1, "sha256:new")];
+    observation.running = Some(&one);
+    assert_eq!(
+        judge(&watched(true), &observation, SOON),
+        Verdict::Going,
+        "a task of another deployment does not count"
+    );
+    let other = [running(2, "sha256:new"), running(2, "sha256:old")];
+    observation.running = Some(&other);
+    assert_eq!(
+        code(judge(&watched(true), &observation, SOON)),
+        Some(CauseCode::WrongImage)
+    );
+}
+
+#[test]
+fn a_stable_service_on_the_old_revision_is_no_success() {
+    let service = rolled_back();
+    let observation = look(&service, &[]);
+    assert_eq!(
+        code(judge(&watched(true), &observation, SOON)),
+        Some(CauseCode::Superseded)
+    );
+    let record = ServiceDeploymentView {
+        status: "ROLLBACK_SUCCESSFUL".into(),
+        ..ServiceDeploymentView::default()
+    };
+    let observation = Observation {
+        record: Some(&record),
+        ..look(&service, &[])
+    };
+    assert_eq!(
+        code(judge(&watched(true), &observation, SOON)),
+        Some(CauseCode::CircuitBreaker)
+    );
+}
+
+#[test]
+fn a_read_that_lags_behind_the_write_is_no_verdict() {
+    let service = rolled_back();
+    let observation = look(&service, &[]);
+    assert_eq!(judge(&watched(false), &observation, SOON), Verdict::Going);
+    assert_eq!(
+        code(judge(&watched(false), &observation, 1_061_000)),
+        Some(CauseCode::Superseded)
+    );
+    assert_eq!(
+        judge(&watched(false), &Observation::default(), SOON),
+        Verdict::Going
+    );
+    assert_eq!(
+        code(judge(&watched(true), &Observation::default(), SOON)),
+        Some(CauseCode::ServiceDeleted)
+    );
+}
+
+#[test]
+fn the_first_failed_task_names_the_cause_when_ecs_gives_up() {
+    let mut failed = deployment(2, "PRIMARY", State::Failed, 0);
+    failed.reason = Some("ECS deployment circuit breaker: tasks failed to start.".into());
+    let service = service(vec![failed, deployment(1, "ACTIVE", State::Completed, 2)]);
+    assert_eq!(
+        code(judge(&watched(true), &look(&service, &[]), SOON)),
+        Some(CauseCode::CircuitBreaker)
+    );
+    let tasks = [stopped(
+        2,
+        "EssentialContainerExited",
+        "Essential container in task exited",
+        Some(3),
+    )];
+    assert_eq!(
+        code(judge(&watched(true), &look(&service, &tasks), SOON)),
+        Some(CauseCode::Exit)
+    );
+}
+
+#[test]
+fn enough_failures_of_one_kind_decide_before_ecs_does() {
+    let service = rolling();
+    let exit = || {
+        stopped(
+            2,
+            "EssentialContainerExited",
+            "Essential container in task exited",
+            Some(1),
+        )
+    };
+    let pull = || {
+        stopped(
+            2,
+            "TaskFailedToStart",
+            "CannotPullContainerError: not found",
+            None,
+        )
+    };
+    let foreign = || {
+        stopped(
+            1,
+            "EssentialContainerExited",
+            "Essential container in task exited",
+            Some(1),
+        )
+    };
+    let scaled_in = || {
+        stopped(
+            2,
+            "ServiceSchedulerInitiated",
+            "Scaling activity initiated by (deployment ecs-svc/2)",
+            Some(0),
+        )
+    };
+    let table: [(Vec<TaskView>, Option<CauseCode>); 6] = [
+        (vec![], None),
+        (vec![exit(), exit()], None),
+        (vec![exit(), exit(), exit()], Some(CauseCode::Exit)),
+        (vec![pull(), exit()], None),
+        (vec![pull(), pull()], Some(CauseCode::ImagePull)),
+        (
+            vec![
+                foreign(),
+                foreign(),
+                foreign(),
+                scaled_in(),
+                scaled_in(),
+                scaled_in(),
+            ],
+            None,
+        ),
+    ];
+    for (tasks, expected) in table {
+        assert_eq!(
+            code(judge(&watched(true), &look(&service, &tasks), SOON)),
+            expected,
+            "{tasks:?}"
+        );
+    }
+}
+
+#[test]
+fn time_runs_out_with_the_best_reason_there_is() {
+    let mut service = rolling();
+    let late = 1_900_000;
+    assert_eq!(
+        judge(&watched(true), &look(&service, &[]), late - 1),
+        Verdict::Going
+    );
+    assert_eq!(
+        code(judge(&watched(true), &look(&service, &[]), late)),
+        Some(CauseCode::Timeout)
+    );
+    service.events.push(EventView {
+        at: SOON,
+        message: "(service api) was unable to place a task because no container instance met all of its requirements.".into(),
+    });
+    assert_eq!(
+        code(judge(&watched(true), &look(&service, &[]), late)),
+        Some(CauseCode::Capacity)
+    );
+}
+
+#[test]
+fn somebody_elses_deployment_is_told_as_such() {
+    let service = service(vec![
+        deployment(3, "PRIMARY", State::InProgress, 0),
+        deployment(2, "ACTIVE", State::InProgress, 1),
+    ]);
+    assert_eq!(
+        code(judge(&watched(true), &look(&service, &[]), SOON)),
+        Some(CauseCode::Superseded)
+    );
+}

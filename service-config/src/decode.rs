@@ -1,0 +1,402 @@
+//! From a tree of values to typed records, with every problem told and not only the first.
+//!
+//! serde stops at the first mistake; a person mends a file once. So records decode here: each field reports its own problem at its own place and
+//! decoding goes on. The `record!` and `choice!` macros define a type, its decoder and its JSON Schema from one definition, so the three cannot differ.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use diagnostic::{Diagnostic, Source};
+
+use crate::tree::{Node, Value};
+
+/// Where problems of one file are gathered.
+pub(crate) struct Context<'a> {
+    pub source: &'a Arc<Source>,
+    pub problems: &'a mut Vec<Diagnostic>,
+}
+
+impl Context<'_> {
+    /// Adds an error and hands it back for more words.
+    pub fn error(&mut self, code: &'static str, span: Range<usize>, message: impl Into<String>) {
+        self.problems
+            .push(Diagnostic::error(code, self.source, span, message));
+    }
+
+    fn error_with_help(
+        &mut self,
+        code: &'static str,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
+        let mut problem = Diagnostic::error(code, self.source, span, message);
+        problem.help = help;
+        self.problems.push(problem);
+    }
+
+    fn wrong_type(&mut self, node: &Node, expected: &str) {
+        self.error(
+            "wrong-type",
+            node.name_span(),
+            format!("expected {expected}, found {}", node.describe()),
+        );
+    }
+}
+
+/// A type that can be read from a [`Node`]. `None` means that the problem has been told.
+pub(crate) trait Decode: Sized {
+    fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self>;
+
+    /// The value when the member is not there; `None` when it must be.
+    fn absent() -> Option<Self> {
+        None
+    }
+}
+
+impl Decode for String {
+    fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
+        let Value::String(text) = &node.value else {
+            context.wrong_type(node, "a string");
+            return None;
+        };
+        Some(text.clone())
+    }
+}
+
+impl Decode for bool {
+    fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
+        let Value::Bool(value) = node.value else {
+            context.wrong_type(node, "true or false");
+            return None;
+        };
+        Some(value)
+    }
+}
+
+macro_rules! decode_integer {
+    ($($type:ty),*) => {$(
+        impl Decode for $type {
+            fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
+                let Value::Integer(number) = node.value else {
+                    context.wrong_type(node, "a whole number");
+                    return None;
+                };
+                let Ok(number) = Self::try_from(number) else {
+                    context.error(
+                        "out-of-range",
+                        node.span.clone(),
+                        format!("{number} is not between {} and {}", Self::MIN, Self::MAX),
+                    );
+                    return None;
+                };
+                Some(number)
+            }
+        }
+    )*};
+}
+decode_integer!(u16, u32, i32);
+
+impl<T: Decode> Decode for Option<T> {
+    fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
+        if node.value == Value::Null {
+            return Some(None);
+        }
+        T::decode(node, context).map(Some)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl<T: Decode> Decode for Box<T> {
+    fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
+        T::decode(node, context).map(Self::new)
+    }
+}
+
+impl<T: Decode> Decode for Vec<T> {
+    fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
+        let Value::List(items) = &node.value else {
+            context.wrong_type(node, "a list");
+            return None;
+        };
+        // All items are looked at before one failure makes the list fail.
+        let decoded: Vec<Option<T>> = items.iter().map(|item| T::decode(item, context)).collect();
+        decoded.into_iter().collect()
+    }
+}
+
+impl<T: Decode> Decode for BTreeMap<String, T> {
+    fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
+        let Value::Object(members) = &node.value else {
+            context.wrong_type(node, "a table of names and values");
+            return None;
+        };
+        let decoded: Vec<Option<(String, T)>> = members
+            .iter()
+            .map(|member| Some((member.key.clone(), T::decode(&member.node, context)?)))
+            .collect();
+        decoded.into_iter().collect()
+    }
+}
+
+/// Reads the members of a record one by one; made and used by the `record!` macro.
+pub(crate) struct Fields<'a, 'c, 's> {
+    node: &'a Node,
+    context: &'c mut Context<'s>,
+    known: &'static [&'static str],
+    naming: fn(&str) -> String,
+    failed: bool,
+}
+
+impl<'a, 'c, 's> Fields<'a, 'c, 's> {
+    pub fn new(
+        node: &'a Node,
+        context: &'c mut Context<'s>,
+        known: &'static [&'static str],
+        naming: fn(&str) -> String,
+    ) -> Option<Self> {
+        let Value::Object(members) = &node.value else {
+            context.wrong_type(node, "a table of members");
+            return None;
+        };
+        let mut failed = false;
+        let names: Vec<String> = known.iter().map(|name| naming(name)).collect();
+        for member in members {
+            if !names.contains(&member.key) {
+                failed = true;
+                let help = match closest(&member.key, names.iter().map(String::as_str)) {
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None => format!("what can stand here: {}", names.join(", ")),
+                };
+                context.error_with_help(
+                    "unknown-key",
+                    member.key_span.clone(),
+                    format!("unknown key `{}`", member.key),
+                    Some(help),
+                );
+            }
+        }
+        Some(Self {
+            node,
+            context,
+            known,
+            naming,
+            failed,
+        })
+    }
+
+    /// The field, if it could be read; a failure is remembered.
+    pub fn take<T: Decode>(&mut self, field: &'static str) -> Option<T> {
+        debug_assert!(self.known.contains(&field));
+        let name = (self.naming)(field);
+        let value = match self.node.get(&name) {
+            Some(node) => T::decode(node, self.context),
+            None => T::absent().or_else(|| {
+                self.context.error(
+                    "missing-key",
+                    self.node.name_span(),
+                    format!("`{name}` is missing here"),
+                );
+                None
+            }),
+        };
+        self.failed |= value.is_none();
+        value
+    }
+
+    /// Whether a member could not be read.
+    pub fn failed(&self) -> bool {
+        self.failed
+    }
+}
+
+/// `field_name` as JSON of AWS names it: `fieldName`.
+pub(crate) fn camel_case(field: &str) -> String {
+    let mut name = String::with_capacity(field.len());
+    let mut upper = false;
+    for c in field.trim_start_matches("r#").chars() {
+        if c == '_' {
+            upper = true;
+        } else if upper {
+            name.extend(c.to_uppercase());
+            upper = false;
+        } else {
+            name.push(c);
+        }
+    }
+    name
+}
+
+/// `field_name` as our TOML names it: `field-name`.
+pub(crate) fn kebab_case(field: &str) -> String {
+    field.trim_start_matches("r#").replace('_', "-")
+}
+
+/// Of the known words the one that a misspelt word most likely meant.
+pub(crate) fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (word.chars().count() / 3).max(1);
+    known
+        .map(|candidate| {
+            let (a, b) = (word.to_lowercase(), candidate.to_lowercase());
+            (edit_distance(&a.replace('_', "-"), &b), candidate)
+        })
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Insertions, deletions, substitutions and swaps of neighbours between two words.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let substitution = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let mut best = substitution.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                    best = best.min(rows[i - 2][j - 2] + 1);
+                }
+                best
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+/// Reads a word that must be one of a set; used by the `choice!` macro.
+pub(crate) fn decode_choice<T: Copy>(
+    node: &Node,
+    context: &mut Context<'_>,
+    words: &[(&'static str, T)],
+) -> Option<T> {
+    let text = String::decode(node, context)?;
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+        return Some(*value);
+    }
+    let help = match closest(&text, words.iter().map(|(word, _)| *word)) {
+        Some(word) => format!("did you mean `{word}`?"),
+        None => format!(
+            "one of: {}",
+            words
+                .iter()
+                .map(|(word, _)| *word)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
+    };
+    context.error_with_help(
+        "unknown-value",
+        node.span.clone(),
+        format!("{text:?} is not a value that can stand here"),
+        Some(help),
+    );
+    None
+}
+
+/// Defines a record: the struct, its decoder and its JSON Schema. `camelCase` for AWS's documents, `kebab-case` for ours.
+macro_rules! record {
+    (@naming "camelCase") => { $crate::decode::camel_case };
+    (@naming "kebab-case") => { $crate::decode::kebab_case };
+    ($case:tt; $(
+        $(#[$meta:meta])*
+        struct $name:ident {
+            $( $(#[$field_meta:meta])* $field:ident : $type:ty ),* $(,)?
+        }
+    )*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, schemars::JsonSchema)]
+        #[serde(rename_all = $case, deny_unknown_fields)]
+        pub struct $name {
+            $( $(#[$field_meta])* pub $field: $type, )*
+        }
+
+        impl $crate::decode::Decode for $name {
+            fn decode(
+                node: &$crate::tree::Node,
+                context: &mut $crate::decode::Context<'_>,
+            ) -> Option<Self> {
+                let mut fields = $crate::decode::Fields::new(
+                    node,
+                    context,
+                    &[$(stringify!($field)),*],
+                    record!(@naming $case),
+                )?;
+                // All members are read before one failure makes the record fail.
+                $( let $field = fields.take(stringify!($field)); )*
+                if fields.failed() {
+                    return None;
+                }
+                Some(Self { $( $field: $field? ),* })
+            }
+        }
+    )*};
+}
+pub(crate) use record;
+
+/// Defines a word out of a set: the enum, its decoder, its spelling and its JSON Schema.
+macro_rules! choice {
+    ($(
+        $(#[$meta:meta])*
+        enum $name:ident {
+            $( $(#[$variant_meta:meta])* $variant:ident = $word:literal ),* $(,)?
+        }
+    )*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+        pub enum $name {
+            $( $(#[$variant_meta])* #[serde(rename = $word)] $variant, )*
+        }
+
+        impl $crate::decode::Decode for $name {
+            fn decode(
+                node: &$crate::tree::Node,
+                context: &mut $crate::decode::Context<'_>,
+            ) -> Option<Self> {
+                $crate::decode::decode_choice(node, context, &[$(($word, Self::$variant)),*])
+            }
+        }
+    )*};
+}
+pub(crate) use choice;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_file() {
+        for (field, camel, kebab) in [
+            ("size_in_gi_b", "sizeInGiB", "size-in-gi-b"),
+            ("r#type", "type", "type"),
+            (
+                "s3files_volume_configuration",
+                "s3filesVolumeConfiguration",
+                "s3files-volume-configuration",
+            ),
+        ] {
+            assert_eq!(camel_case(field), camel);
+            assert_eq!(kebab_case(field), kebab);
+        }
+    }
+
+    #[test]
+    fn a_misspelt_word_finds_its_neighbour_and_a_strange_one_none() {
+        let known = ["package", "platform", "container-name"];
+        for (word, expected) in [
+            ("pakage", Some("package")),
+            ("pacakge", Some("package")),
+            ("Platform", Some("platform")),
+            ("container_name", Some("container-name")),
+            ("zebra", None),
+        ] {
+            assert_eq!(closest(word, known.into_iter()), expected, "{word}");
+        }
+    }
+}
