@@ -1,5 +1,7 @@
 //! What must hold between members, and between the two files, before anything is built.
 
+mod task;
+
 use std::collections::BTreeMap;
 
 use diagnostic::Diagnostic;
@@ -8,7 +10,7 @@ use crate::File;
 use crate::decode::closest;
 use crate::pipeline::Pipeline;
 use crate::render::{PLACEHOLDERS, placeholders};
-use crate::task_definition::TaskDefinition;
+use crate::task_definition::{Compatibility, TaskDefinition};
 use crate::tree::{Node, Value};
 
 /// Findings about the pipeline file alone.
@@ -64,6 +66,35 @@ pub(crate) fn pipeline(pipeline: &Pipeline, file: &File, problems: &mut Vec<Diag
     placeholders_known(&file.root, file, problems);
 }
 
+/// Findings about an environment's sizes over those of the task definition.
+fn environment_sizes(
+    pipeline: &Pipeline,
+    file: &File,
+    task: &TaskDefinition,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let fargate = task
+        .requires_compatibilities
+        .iter()
+        .flatten()
+        .any(|kind| *kind == Compatibility::Fargate);
+    for (name, environment) in pipeline.environments.iter().filter(|_| fargate) {
+        if environment.cpu.is_none() && environment.memory.is_none() {
+            continue;
+        }
+        let cpu = environment.cpu.as_deref().or(task.cpu.as_deref());
+        let memory = environment.memory.as_deref().or(task.memory.as_deref());
+        if let Some(problem) = task::size(cpu, memory) {
+            let member = if environment.memory.is_some() {
+                "memory"
+            } else {
+                "cpu"
+            };
+            problems.push(file.error("fargate-size", &["environments", name, member], problem));
+        }
+    }
+}
+
 /// Findings about the task definition, and about the two files together.
 pub(crate) fn task_definition(
     pipeline: Option<(&Pipeline, &File)>,
@@ -71,50 +102,17 @@ pub(crate) fn task_definition(
     file: &File,
     problems: &mut Vec<Diagnostic>,
 ) {
+    task::check(task_definition, file, problems);
     let containers = &task_definition.container_definitions;
-    if !containers
-        .iter()
-        .any(|container| container.essential.unwrap_or(true))
-    {
-        problems.push(
-            file.error(
-                "no-essential-container",
-                &["containerDefinitions"],
-                "no container is essential; ECS refuses such a task definition",
-            )
-            .help("leave `essential` out of the container that matters, or set it to true"),
-        );
-    }
-    for (index, container) in containers.iter().enumerate() {
-        let index = index.to_string();
-        let Some(name) = &container.name else {
-            problems.push(file.error(
-                "missing-key",
-                &["containerDefinitions", &index],
-                "the container has no `name`",
-            ));
-            continue;
-        };
-        let earlier = &containers[..index.parse().unwrap_or(0)];
-        if earlier
-            .iter()
-            .any(|other| other.name.as_ref() == Some(name))
-        {
-            problems.push(file.error(
-                "repeated-container",
-                &["containerDefinitions", &index, "name"],
-                format!("two containers are named `{name}`"),
-            ));
-        }
-    }
     if let Some((pipeline, pipeline_file)) = pipeline {
+        environment_sizes(pipeline, pipeline_file, task_definition, problems);
         let names = || {
             containers
                 .iter()
                 .filter_map(|container| container.name.as_deref())
         };
         let wanted = pipeline.deploy.container.as_str();
-        if !names().any(|name| name == wanted) {
+        if !wanted.is_empty() && !names().any(|name| name == wanted) {
             let mut problem = pipeline_file.error(
                 "unknown-container",
                 &["deploy", "container"],
@@ -130,38 +128,89 @@ pub(crate) fn task_definition(
     placeholders_known(&file.root, file, problems);
 }
 
+/// `${…}` of ours by name; placeholders of other tools by their looks.
 fn placeholders_known(node: &Node, file: &File, problems: &mut Vec<Diagnostic>) {
     match &node.value {
         Value::String(text) => {
-            for name in placeholders(text) {
-                if !PLACEHOLDERS.contains(&name) {
-                    problems.push(
-                        Diagnostic::error(
-                            "unknown-placeholder",
-                            &file.source,
-                            node.span.clone(),
-                            format!("`${{{name}}}` stands for nothing that is known here"),
-                        )
-                        .help(format!(
-                            "known: {}",
-                            PLACEHOLDERS.map(|name| format!("${{{name}}}")).join(", ")
-                        )),
-                    );
-                }
+            let known = || PLACEHOLDERS.map(|name| format!("${{{name}}}")).join(", ");
+            for name in placeholders(text)
+                .into_iter()
+                .filter(|name| !PLACEHOLDERS.contains(name))
+            {
+                let message = format!("`${{{name}}}` stands for nothing that is known here");
+                let problem = Diagnostic::error(
+                    "unknown-placeholder",
+                    &file.source,
+                    node.span.clone(),
+                    message,
+                );
+                let instead = ours_for(name).map_or_else(
+                    || format!("known: {}; a value of your own goes into `variables` of an environment; a literal is written $${{{name}}}", known()),
+                    |ours| format!("write ${{{ours}}}"),
+                );
+                problems.push(problem.help(instead));
+            }
+            if let Some(foreign) = foreign_placeholder(text) {
+                let message = format!(
+                    "`{foreign}` is a placeholder of another tool, and nothing fills it in here"
+                );
+                let problem = Diagnostic::error(
+                    "foreign-placeholder",
+                    &file.source,
+                    node.span.clone(),
+                    message,
+                );
+                let instead = ours_for(foreign).map_or_else(
+                    || format!("known: {}", known()),
+                    |ours| format!("write ${{{ours}}}"),
+                );
+                problems.push(problem.help(instead));
             }
         }
-        Value::List(items) => {
-            for item in items {
-                placeholders_known(item, file, problems);
-            }
-        }
-        Value::Object(members) => {
-            for member in members {
-                placeholders_known(&member.node, file, problems);
-            }
-        }
+        Value::List(items) => items
+            .iter()
+            .for_each(|item| placeholders_known(item, file, problems)),
+        Value::Object(members) => members
+            .iter()
+            .for_each(|member| placeholders_known(&member.node, file, problems)),
         _ => {}
     }
+}
+
+/// `{{ … }}` of templating tools, `<IMAGE1_NAME>` of CodePipeline.
+fn foreign_placeholder(text: &str) -> Option<&str> {
+    if let Some(start) = text.find("{{")
+        && let Some(length) = text[start..].find("}}")
+    {
+        return Some(&text[start..start + length + 2]);
+    }
+    let start = text.find('<')?;
+    let length = text[start..].find('>')?;
+    let name = &text[start + 1..start + length];
+    let word = !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    word.then(|| &text[start..=start + length])
+}
+
+/// What people most likely mean by a name of theirs.
+fn ours_for(name: &str) -> Option<&'static str> {
+    let name = name.to_lowercase();
+    let table = [
+        ("image", "image"),
+        ("region", "region"),
+        ("account", "account"),
+        ("commit", "commit"),
+        ("sha", "commit"),
+        ("tag", "commit"),
+        ("env", "env"),
+        ("stage", "env"),
+    ];
+    table
+        .iter()
+        .find(|(part, _)| name.contains(part))
+        .map(|(_, ours)| *ours)
 }
 
 fn names<T>(table: &BTreeMap<String, T>) -> String {
@@ -170,4 +219,24 @@ fn names<T>(table: &BTreeMap<String, T>) -> String {
         .map(String::as_str)
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::foreign_placeholder;
+
+    #[test]
+    fn placeholders_of_other_tools_are_known_by_their_looks() {
+        for (text, found) in [
+            ("{{ image }}", Some("{{ image }}")),
+            ("repo:{{TAG}}", Some("{{TAG}}")),
+            ("<IMAGE1_NAME>", Some("<IMAGE1_NAME>")),
+            ("a < b > c", None),
+            ("<html>", None),
+            ("{{", None),
+            ("plain", None),
+        ] {
+            assert_eq!(foreign_placeholder(text), found, "{text}");
+        }
+    }
 }

@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use diagnostic::{Diagnostic, Source};
 
-use crate::tree::{Node, Value};
+use crate::tree::{Member, Node, Value};
 
 /// Where problems of one file are gathered.
 pub(crate) struct Context<'a> {
     pub source: &'a Arc<Source>,
     pub problems: &'a mut Vec<Diagnostic>,
+    /// Whether members that must be there may be left out: the document is a part of another.
+    pub partial: bool,
 }
 
 impl Context<'_> {
@@ -45,13 +47,19 @@ impl Context<'_> {
     }
 }
 
-/// A type that can be read from a [`Node`]. `None` means that the problem has been told.
+/// A type that can be read from a [`Node`]. `None` means that the problem has been told. What is given may hold stand-ins: it may only be used when no
+/// problem was told.
 pub(crate) trait Decode: Sized {
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self>;
 
     /// The value when the member is not there; `None` when it must be.
     fn absent() -> Option<Self> {
         None
+    }
+
+    /// What stands in for a value that could not be read, so that what depends on others can still be looked at; `None` when nothing can.
+    fn stand_in() -> Option<Self> {
+        Self::absent()
     }
 }
 
@@ -62,6 +70,11 @@ impl Decode for String {
             return None;
         };
         Some(text.clone())
+    }
+
+    /// Checks take an empty string for one that is not known.
+    fn stand_in() -> Option<Self> {
+        Some(Self::new())
     }
 }
 
@@ -123,9 +136,16 @@ impl<T: Decode> Decode for Vec<T> {
             context.wrong_type(node, "a list");
             return None;
         };
-        // All items are looked at before one failure makes the list fail.
-        let decoded: Vec<Option<T>> = items.iter().map(|item| T::decode(item, context)).collect();
-        decoded.into_iter().collect()
+        Some(
+            items
+                .iter()
+                .filter_map(|item| T::decode(item, context))
+                .collect(),
+        )
+    }
+
+    fn stand_in() -> Option<Self> {
+        Some(Self::new())
     }
 }
 
@@ -135,11 +155,13 @@ impl<T: Decode> Decode for BTreeMap<String, T> {
             context.wrong_type(node, "a table of names and values");
             return None;
         };
-        let decoded: Vec<Option<(String, T)>> = members
-            .iter()
-            .map(|member| Some((member.key.clone(), T::decode(&member.node, context)?)))
-            .collect();
-        decoded.into_iter().collect()
+        let decode =
+            |member: &Member| Some((member.key.clone(), T::decode(&member.node, context)?));
+        Some(members.iter().filter_map(decode).collect())
+    }
+
+    fn stand_in() -> Option<Self> {
+        Some(Self::new())
     }
 }
 
@@ -149,7 +171,6 @@ pub(crate) struct Fields<'a, 'c, 's> {
     context: &'c mut Context<'s>,
     known: &'static [&'static str],
     naming: fn(&str) -> String,
-    failed: bool,
 }
 
 impl<'a, 'c, 's> Fields<'a, 'c, 's> {
@@ -163,11 +184,9 @@ impl<'a, 'c, 's> Fields<'a, 'c, 's> {
             context.wrong_type(node, "a table of members");
             return None;
         };
-        let mut failed = false;
         let names: Vec<String> = known.iter().map(|name| naming(name)).collect();
         for member in members {
             if !names.contains(&member.key) {
-                failed = true;
                 let help = match closest(&member.key, names.iter().map(String::as_str)) {
                     Some(name) => format!("did you mean `{name}`?"),
                     None => format!("what can stand here: {}", names.join(", ")),
@@ -185,32 +204,27 @@ impl<'a, 'c, 's> Fields<'a, 'c, 's> {
             context,
             known,
             naming,
-            failed,
         })
     }
 
-    /// The field, if it could be read; a failure is remembered.
+    /// The field, or what stands in for it when it could not be read.
     pub fn take<T: Decode>(&mut self, field: &'static str) -> Option<T> {
         debug_assert!(self.known.contains(&field));
         let name = (self.naming)(field);
         let value = match self.node.get(&name) {
             Some(node) => T::decode(node, self.context),
             None => T::absent().or_else(|| {
-                self.context.error(
-                    "missing-key",
-                    self.node.name_span(),
-                    format!("`{name}` is missing here"),
-                );
+                if !self.context.partial {
+                    self.context.error(
+                        "missing-key",
+                        self.node.name_span(),
+                        format!("`{name}` is missing here"),
+                    );
+                }
                 None
             }),
         };
-        self.failed |= value.is_none();
-        value
-    }
-
-    /// Whether a member could not be read.
-    pub fn failed(&self) -> bool {
-        self.failed
+        value.or_else(T::stand_in)
     }
 }
 
@@ -294,7 +308,7 @@ pub(crate) fn decode_choice<T: Copy>(
     context.error_with_help(
         "unknown-value",
         node.span.clone(),
-        format!("{text:?} is not a value that can stand here"),
+        format!("{} is not a value that can stand here", node.describe()),
         Some(help),
     );
     None
@@ -328,11 +342,8 @@ macro_rules! record {
                     &[$(stringify!($field)),*],
                     record!(@naming $case),
                 )?;
-                // All members are read before one failure makes the record fail.
+                // All members are read before one that has no stand-in makes the record fail.
                 $( let $field = fields.take(stringify!($field)); )*
-                if fields.failed() {
-                    return None;
-                }
                 Some(Self { $( $field: $field? ),* })
             }
         }

@@ -5,19 +5,25 @@
 
 mod check;
 mod decode;
+mod lint;
+mod normalize;
+mod overlay;
 mod pipeline;
 mod render;
+pub mod rules;
 pub mod schema;
 mod task_definition;
+mod text;
 mod tree;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use diagnostic::{Diagnostic, Source};
+use diagnostic::{Diagnostic, Severity, Source};
 
 use decode::{Context, Decode};
+pub use overlay::Override;
 pub use pipeline::*;
 pub use render::{Inputs, PLACEHOLDERS, UnknownEnvironment};
 pub use task_definition::TaskDefinition;
@@ -45,7 +51,6 @@ pub struct Service {
     pub pipeline: Pipeline,
     /// The task definition, as a template.
     pub task_definition: TaskDefinition,
-    pipeline_file: File,
 }
 
 impl Pipeline {
@@ -77,125 +82,197 @@ impl Service {
                 known: self.pipeline.environments.keys().cloned().collect(),
             })
     }
-
-    /// An error at a place of the pipeline file, for what only shows when it is used (a package that is not there).
-    pub fn error_at(
-        &self,
-        code: &'static str,
-        path: &[&str],
-        message: impl Into<String>,
-    ) -> Diagnostic {
-        self.pipeline_file.error(code, path, message)
-    }
 }
 
-/// Reads and checks a service. `pipeline` is the path of its pipeline file; `read` gives the text of a file.
-///
-/// # Errors
-///
-/// All problems of both files, sorted by place.
-pub fn load(
-    pipeline: &Path,
-    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
-) -> Result<Service, Vec<Diagnostic>> {
-    let mut problems = Vec::new();
-    let service = load_into(pipeline, read, &mut problems);
+/// A service as far as it could be read, and all that was found on the way.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The service; none when an error stands in the way.
+    pub service: Option<Service>,
+    /// Errors, warnings and notes of both files, sorted by place.
+    pub problems: Vec<Diagnostic>,
+    /// The task definition file as it should be written, when it was only accepted in another form.
+    pub clean: Option<Clean>,
+}
+
+/// A file as it should be written. Comments are not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clean {
+    /// The file.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+/// Reads and checks a service. `pipeline` is the path of its pipeline file; `read` gives the bytes of a file.
+pub fn load(pipeline: &Path, read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> Loaded {
+    let mut loading = Loading {
+        read,
+        problems: Vec::new(),
+        files: Vec::new(),
+        clean: None,
+    };
+    let service = loading.service(pipeline);
+    let Loading {
+        mut problems,
+        files,
+        clean,
+        ..
+    } = loading;
+    for file in &files {
+        lint::mask(file, &mut problems);
+    }
     diagnostic::sort(&mut problems);
-    match service {
-        Some(service) if problems.is_empty() => Ok(service),
-        _ => Err(problems),
+    let errors = problems
+        .iter()
+        .any(|problem| problem.severity == Severity::Error);
+    Loaded {
+        service: service.filter(|_| !errors),
+        problems,
+        clean,
     }
 }
 
-fn load_into(
-    path: &Path,
-    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
-    problems: &mut Vec<Diagnostic>,
-) -> Option<Service> {
-    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-    let source = read_source(path, read, problems)?;
-    let root = tree::parse_toml(&source, problems)?;
-    let pipeline_file = File { source, root };
-    let pipeline = decode_file::<Pipeline>(&pipeline_file, problems);
-    if let Some(pipeline) = &pipeline {
-        check::pipeline(pipeline, &pipeline_file, problems);
+struct Loading<'a> {
+    read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    problems: Vec<Diagnostic>,
+    files: Vec<File>,
+    clean: Option<Clean>,
+}
+
+impl Loading<'_> {
+    /// Both files, as far as they go: the task definition is looked at even when the pipeline file has mistakes.
+    fn service(&mut self, path: &Path) -> Option<Service> {
+        let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        let source = self.source(path)?;
+        let root = tree::parse_toml(&source, &mut self.problems)?;
+        let pipeline_file = File { source, root };
+        self.files.push(pipeline_file.clone());
+        let pipeline = decode_file::<Pipeline>(&pipeline_file, &mut self.problems);
+        if let Some(pipeline) = &pipeline {
+            check::pipeline(pipeline, &pipeline_file, &mut self.problems);
+        }
+        let task_file = self.task_file(&folder, &pipeline_file)?;
+        self.files.push(task_file.clone());
+        let task_definition = decode_file::<TaskDefinition>(&task_file, &mut self.problems)?;
+        let both = pipeline.as_ref().map(|pipeline| (pipeline, &pipeline_file));
+        check::task_definition(both, &task_definition, &task_file, &mut self.problems);
+        let pipeline = pipeline?;
+        if self
+            .problems
+            .iter()
+            .any(|problem| problem.severity == Severity::Error)
+        {
+            // What could not be read would be taken for missing.
+            return None;
+        }
+        let input = lint::Input {
+            pipeline: &pipeline,
+            pipeline_file: &pipeline_file,
+            task_definition: &task_definition,
+            task_file: &task_file,
+        };
+        lint::run(&input, &mut self.problems);
+        Some(Service {
+            folder,
+            pipeline,
+            task_definition,
+        })
     }
 
-    // The task definition is looked at even when the pipeline file has mistakes: one run shows all.
-    let relative = pipeline_file
-        .root
-        .get("service")
-        .and_then(|service| service.get("task-definition"));
-    let relative = match relative.map(|node| &node.value) {
-        Some(Value::String(path)) => path.as_str(),
-        _ => "task-definition.json",
-    };
-    let task_path = folder.join(relative);
-    let before = problems.len();
-    let task_source = read_source(&task_path, read, problems);
-    if task_source.is_none()
-        && pipeline_file.root.get("service").is_some()
-        && problems.len() > before
-    {
-        // Said again where a person can mend it.
-        let problem = problems.remove(before);
-        problems.push(pipeline_file.error(
-            "unreadable-file",
-            &["service", "task-definition"],
-            problem.message,
-        ));
+    /// The task definition that the pipeline file names, in one form.
+    fn task_file(&mut self, folder: &Path, pipeline_file: &File) -> Option<File> {
+        let named = pipeline_file
+            .root
+            .get("service")
+            .and_then(|service| service.get("task-definition"));
+        let relative = match named.map(|node| &node.value) {
+            Some(Value::String(path)) => Path::new(path),
+            _ => Path::new("task-definition.json"),
+        };
+        if relative.is_absolute()
+            || relative
+                .components()
+                .any(|part| part == Component::ParentDir)
+        {
+            let message = "the task definition must stand in the service's own folder";
+            self.problems.push(pipeline_file.error(
+                "unreadable-file",
+                &["service", "task-definition"],
+                message,
+            ));
+            return None;
+        }
+        let path = folder.join(relative);
+        let before = self.problems.len();
+        let Some(source) = self.source(&path) else {
+            // Said again where a person can mend it.
+            if let Some(problem) = self.problems.get_mut(before) {
+                *problem = pipeline_file.error(
+                    "unreadable-file",
+                    &["service", "task-definition"],
+                    problem.message.clone(),
+                );
+            }
+            return None;
+        };
+        let root = tree::parse_json(&source, &mut self.problems)?;
+        let schema = root.get("$schema").map(tree::to_json);
+        let root = normalize::task_definition(root, &source, &mut self.problems)?;
+        let rewritten = self.problems[before..]
+            .iter()
+            .any(|problem| problem.severity == Severity::Note);
+        if rewritten {
+            let text = clean_text(&root, schema);
+            self.clean = Some(Clean { path, text });
+        }
+        Some(File { source, root })
     }
-    let task_source = task_source?;
-    let root = tree::parse_json(&task_source, problems)?;
-    let task_file = File {
-        source: task_source,
-        root: without_schema_member(root),
-    };
-    let task_definition = decode_file::<TaskDefinition>(&task_file, problems)?;
-    check::task_definition(
-        pipeline.as_ref().map(|pipeline| (pipeline, &pipeline_file)),
-        &task_definition,
-        &task_file,
-        problems,
-    );
-    Some(Service {
-        folder,
-        pipeline: pipeline?,
-        task_definition,
-        pipeline_file,
-    })
+
+    fn source(&mut self, path: &Path) -> Option<Arc<Source>> {
+        let message = match (self.read)(path).map(text::decode) {
+            Ok(Some((text, encoding))) => {
+                let source = Arc::new(Source::new(path, text));
+                if encoding != text::Encoding::Plain {
+                    let message = "the file is not plain UTF-8 (byte order mark or UTF-16); it is read as if it were";
+                    normalize::note(
+                        &mut self.problems,
+                        "encoding",
+                        &source,
+                        0..0,
+                        message.to_owned(),
+                    );
+                }
+                return Some(source);
+            }
+            Ok(None) => format!("{} is not UTF-8 text", path.display()),
+            Err(error) => format!("{} cannot be read: {error}", path.display()),
+        };
+        let source = Arc::new(Source::new(path, ""));
+        self.problems
+            .push(Diagnostic::error("unreadable-file", &source, 0..0, message));
+        None
+    }
+}
+
+fn clean_text(root: &Node, schema: Option<serde_json::Value>) -> String {
+    let mut document = serde_json::Map::new();
+    if let Some(schema) = schema {
+        document.insert("$schema".to_owned(), schema);
+    }
+    if let serde_json::Value::Object(members) = tree::to_json(root) {
+        document.extend(members);
+    }
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
 }
 
 fn decode_file<T: Decode>(file: &File, problems: &mut Vec<Diagnostic>) -> Option<T> {
     let mut context = Context {
         source: &file.source,
         problems,
+        partial: false,
     };
     T::decode(&file.root, &mut context)
-}
-
-/// `$schema` is for editors.
-fn without_schema_member(mut root: Node) -> Node {
-    if let Value::Object(members) = &mut root.value {
-        members.retain(|member| member.key != "$schema");
-    }
-    root
-}
-
-fn read_source(
-    path: &Path,
-    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
-    problems: &mut Vec<Diagnostic>,
-) -> Option<Arc<Source>> {
-    let unreadable = |text: String| {
-        let source = Arc::new(Source::new(path, ""));
-        Diagnostic::error("unreadable-file", &source, 0..0, text)
-    };
-    let text = match read(path).map(String::from_utf8) {
-        Ok(Ok(text)) => return Some(Arc::new(Source::new(path, text))),
-        Ok(Err(_)) => format!("{} is not UTF-8 text", path.display()),
-        Err(error) => format!("{} cannot be read: {error}", path.display()),
-    };
-    problems.push(unreadable(text));
-    None
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 
 use crate::decode::{Context, Decode, choice, record};
+use crate::overlay::Override;
 use crate::tree::Node;
 
 record! {
@@ -25,12 +26,24 @@ record! {
         deploy: DeploySection,
         /// Where it is deployed, by name.
         environments: BTreeMap<String, Environment>,
+        /// Lint rules that this service breaks on purpose.
+        allow: Option<Vec<Allow>>,
+    }
+
+    /// A lint rule that a service breaks on purpose.
+    struct Allow {
+        /// Code of the rule, such as `writable-root`; `cargo xtask explain` lists them.
+        rule: String,
+        /// Why; for whoever reads the file next.
+        reason: String,
     }
 
     /// The service.
     struct ServiceSection {
         /// Its name; also the name of the ECS service where an environment names no other.
         name: String,
+        /// How long the service may take to end after SIGTERM, such as `20s`.
+        grace: Option<Span>,
         /// The task definition, relative to this file; `task-definition.json` when left out.
         task_definition: Option<String>,
         /// The environment that commands use when none is named; `local` when left out.
@@ -105,6 +118,10 @@ record! {
         variables: Option<BTreeMap<String, String>>,
         /// Secrets of the container by reference (SSM name or ARN, Secrets Manager ARN), over those of the task definition.
         secrets: Option<BTreeMap<String, String>>,
+        /// Members of the task definition that this environment has otherwise; merged by container name.
+        r#override: Option<Override>,
+        /// Members of the task definition that this environment does not have: `containerDefinitions.api.healthCheck`.
+        unset: Option<Vec<String>>,
         /// Whether `deploy --variable NAME=VALUE` may add variables; false when left out.
         allow_variables: Option<bool>,
         /// Makes this environment the AWS that longshore carries with it, on this machine.

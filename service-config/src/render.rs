@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::Service;
+use crate::overlay::{put_named, unset};
 
 /// What `${…}` may name in a string of either file.
 pub const PLACEHOLDERS: [&str; 6] = ["image", "commit", "env", "region", "account", "service"];
@@ -56,10 +57,16 @@ impl Service {
         let environment = self.environment(inputs.environment)?;
         let mut document = serde_json::to_value(&self.task_definition).unwrap_or_default();
         remove_nulls(&mut document);
+        if let Some(overlay) = &environment.r#override {
+            overlay.apply(&mut document);
+        }
+        for path in environment.unset.iter().flatten() {
+            unset(&mut document, path);
+        }
         if let Some(document) = document.as_object_mut() {
             for (member, value) in [("cpu", &environment.cpu), ("memory", &environment.memory)] {
                 if let Some(value) = value {
-                    set(document, member, json!(value));
+                    document.insert(member.to_owned(), json!(value));
                 }
             }
         }
@@ -71,7 +78,7 @@ impl Service {
             })
             .and_then(Value::as_object_mut);
         if let Some(container) = container {
-            set(container, "image", json!("${image}"));
+            container.insert("image".to_owned(), json!("${image}"));
             let variables = environment
                 .variables
                 .iter()
@@ -118,33 +125,6 @@ impl Service {
     }
 }
 
-/// Sets a member without moving it when it is there; new members find their place in [`canonical`].
-fn set(object: &mut Map<String, Value>, member: &str, value: Value) {
-    object.insert(member.to_owned(), value);
-}
-
-/// Sets one entry of a list of named entries, and takes the name out of the list where it must not stand as well.
-fn put_named(
-    container: &mut Map<String, Value>,
-    list: &str,
-    other_list: &str,
-    name: &str,
-    member: &str,
-    value: &str,
-) {
-    if let Some(Value::Array(others)) = container.get_mut(other_list) {
-        others.retain(|entry| entry["name"] != name);
-    }
-    let entry = json!({"name": name, member: value});
-    let entries = container.entry(list).or_insert_with(|| json!([]));
-    if let Value::Array(entries) = entries {
-        match entries.iter_mut().find(|entry| entry["name"] == name) {
-            Some(old) => *old = entry,
-            None => entries.push(entry),
-        }
-    }
-}
-
 /// Members that the overlay added go where the model has them, not to the end.
 fn canonical(document: Value) -> Value {
     use crate::decode::{Context, Decode};
@@ -157,6 +137,7 @@ fn canonical(document: Value) -> Value {
     let mut context = Context {
         source: &source,
         problems: &mut problems,
+        partial: false,
     };
     match TaskDefinition::decode(&node, &mut context) {
         Some(typed) => {

@@ -9,6 +9,8 @@ use diagnostic::{Diagnostic, Source};
 use jsonc_parser::ast;
 use toml::de::DeTable;
 
+use crate::lint::has_secret_shape;
+
 /// A value and its byte range in the file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
@@ -106,7 +108,9 @@ impl Node {
             Value::Bool(value) => format!("the boolean {value}"),
             Value::Integer(value) => format!("the number {value}"),
             Value::Other(text) => format!("`{text}`"),
-            Value::String(text) if text.chars().count() <= 40 => format!("the string {text:?}"),
+            Value::String(text) if text.chars().count() <= 40 && !has_secret_shape(text) => {
+                format!("the string {text:?}")
+            }
             Value::String(_) => "a string".into(),
             Value::List(_) => "a list".into(),
             Value::Object(_) => "a table of members".into(),
@@ -295,5 +299,26 @@ fn from_json(value: &ast::Value<'_>) -> Node {
                     .collect(),
             ),
         },
+    }
+}
+
+/// The tree as JSON, without its places.
+pub(crate) fn to_json(node: &Node) -> serde_json::Value {
+    use serde_json::Value as Json;
+    match &node.value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => Json::Bool(*value),
+        Value::Integer(number) => Json::from(*number),
+        Value::Other(text) => text
+            .parse()
+            .map_or_else(|_| Json::from(text.clone()), Json::Number),
+        Value::String(text) => Json::from(text.clone()),
+        Value::List(items) => items.iter().map(to_json).collect(),
+        Value::Object(members) => {
+            let members = members
+                .iter()
+                .map(|member| (member.key.clone(), to_json(&member.node)));
+            Json::Object(members.collect())
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 use diagnostic::{Format, render};
-use service_config::{Inputs, Service, load, schema};
+use service_config::{Inputs, Loaded, load, rules, schema};
 
 const PIPELINE: &str = r#"
 [service]
@@ -22,6 +22,7 @@ repository = "team/api"
 [deploy]
 container = "app"
 timeout = "10m"
+circuit-breaker = true
 
 [environments.local]
 variables = { LOG_LEVEL = "debug" }
@@ -40,9 +41,11 @@ const TASK_DEFINITION: &str = r#"{
   // Comments and trailing commas are what people have.
   "$schema": "x",
   "containerDefinitions": [
-    {"name": "sidecar", "image": "otel@sha256:aa", "essential": false},
+    {"name": "sidecar", "image": "otel@sha256:aa", "essential": false, "readonlyRootFilesystem": true,
+     "logConfiguration": {"logDriver": "awslogs"}},
     {
-      "image": "${image}", "name": "app",
+      "image": "${image}", "name": "app", "readonlyRootFilesystem": true,
+      "healthCheck": {"command": ["CMD", "/app", "health"]},
       "environment": [{"name": "DATABASE_URL", "value": "replaced"}, {"name": "LOG_LEVEL", "value": "info"}],
       "logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": "/${env}/${service}", "awslogs-region": "${region}"}},
     },
@@ -58,7 +61,7 @@ fn files(pipeline: &str, task_definition: &str) -> HashMap<String, Vec<u8>> {
     ])
 }
 
-fn load_from(files: &HashMap<String, Vec<u8>>) -> Result<Service, Vec<diagnostic::Diagnostic>> {
+fn load_from(files: &HashMap<String, Vec<u8>>) -> Loaded {
     load(Path::new("app/pipeline.toml"), &|path| {
         let name = path.to_string_lossy().into_owned();
         let missing = || io::Error::new(io::ErrorKind::NotFound, "no such file");
@@ -67,12 +70,14 @@ fn load_from(files: &HashMap<String, Vec<u8>>) -> Result<Service, Vec<diagnostic
 }
 
 fn problems(pipeline: &str, task_definition: &str) -> String {
-    let problems = load_from(&files(pipeline, task_definition)).unwrap_err();
-    render(&problems, Format::Concise, false)
+    let loaded = load_from(&files(pipeline, task_definition));
+    render(&loaded.problems, Format::Concise, false)
 }
 
 fn rendered(environment: &str, variables: &BTreeMap<String, String>) -> String {
-    let service = load_from(&files(PIPELINE, TASK_DEFINITION)).unwrap();
+    let service = load_from(&files(PIPELINE, TASK_DEFINITION))
+        .service
+        .unwrap();
     let inputs = Inputs {
         environment,
         image: "registry.example/team/api@sha256:1111",
@@ -108,9 +113,335 @@ fn a_variable_of_one_deployment_wins() {
     assert_eq!(container.get("secrets"), None);
 }
 
+/// Each rule: a change that breaks it, in one of the two files. The files as they stand break none.
+#[test]
+fn every_rule_fires_where_it_should_and_nowhere_else() {
+    assert_eq!(problems(PIPELINE, TASK_DEFINITION), "");
+    let (toml, json) = (true, false);
+    let health = r#""healthCheck": {"command": ["CMD", "/app", "health"]},"#;
+    let side = r#""name": "sidecar","#;
+    let app = r#""name": "app","#;
+    let family = r#""family": "api","#;
+    let table = [
+        ("no-health-check", json, health, ""),
+        (
+            "shell-health-check",
+            json,
+            r#""CMD", "/app", "health""#,
+            r#""CMD-SHELL", "curl -f localhost""#,
+        ),
+        (
+            "shell-health-check",
+            json,
+            r#""/app", "health""#,
+            r#""curl", "-f", "localhost""#,
+        ),
+        (
+            "few-healthy-tasks",
+            toml,
+            "timeout",
+            "minimum-healthy-percent = 0\ntimeout",
+        ),
+        (
+            "cannot-roll",
+            toml,
+            "allow-variables = true",
+            "allow-variables = true\nembedded = { desired-count = 2 }\n[environments.x]",
+        ),
+        ("short-timeout", toml, "10m", "5m"),
+        ("no-circuit-breaker", toml, "circuit-breaker = true", ""),
+        (
+            "short-stop-timeout",
+            toml,
+            "name = \"api\"",
+            "name = \"api\"\ngrace = \"40s\"",
+        ),
+        (
+            "secret-in-environment",
+            json,
+            "DATABASE_URL\", \"value\": \"replaced",
+            "DB_PASSWORD\", \"value\": \"correct-horse",
+        ),
+        (
+            "secret-in-environment",
+            toml,
+            "LOG_LEVEL = \"debug\"",
+            "KEY = \"AKIAIOSFODNN7EXAMPLE\"",
+        ),
+        (
+            "secret-not-a-reference",
+            toml,
+            "/local/api/database-url",
+            "postgres://a:b@c/d",
+        ),
+        (
+            "privileged",
+            json,
+            side,
+            r#""name": "sidecar", "privileged": true,"#,
+        ),
+        (
+            "root-user",
+            json,
+            side,
+            r#""name": "sidecar", "user": "0:0","#,
+        ),
+        (
+            "writable-root",
+            json,
+            r#""essential": false, "readonlyRootFilesystem": true"#,
+            r#""essential": false"#,
+        ),
+        ("floating-image", json, "otel@sha256:aa", "otel:latest"),
+        (
+            "no-log-configuration",
+            json,
+            r#",
+     "logConfiguration": {"logDriver": "awslogs"}}"#,
+            "}",
+        ),
+        (
+            "architecture-mismatch",
+            toml,
+            "[registry]",
+            "platform = \"linux/arm64\"\n[registry]",
+        ),
+        (
+            "memory-over-task",
+            json,
+            side,
+            r#""name": "sidecar", "memory": 4096,"#,
+        ),
+        (
+            "no-execution-role",
+            json,
+            r#""executionRoleArn": "arn:aws:iam::${account}:role/api","#,
+            "",
+        ),
+        (
+            "unknown-volume",
+            json,
+            app,
+            r#""name": "app", "mountPoints": [{"sourceVolume": "data"}],"#,
+        ),
+        (
+            "unknown-container",
+            json,
+            app,
+            r#""name": "app", "dependsOn": [{"containerName": "sidecat", "condition": "START"}],"#,
+        ),
+        (
+            "dependency-cycle",
+            json,
+            app,
+            r#""name": "app", "dependsOn": [{"containerName": "app", "condition": "START"}],"#,
+        ),
+        ("repeated-container", json, side, r#""name": "app","#),
+        ("repeated-variable", json, "LOG_LEVEL", "DATABASE_URL"),
+        (
+            "no-essential-container",
+            json,
+            app,
+            r#""name": "app", "essential": false,"#,
+        ),
+        ("health-check-command", json, r#""CMD", "#, ""),
+        (
+            "health-check-overlap",
+            json,
+            r#""healthCheck": {"#,
+            r#""healthCheck": {"timeout": 50, "#,
+        ),
+        (
+            "fargate-size",
+            json,
+            family,
+            r#""family": "api", "cpu": "300", "memory": "512", "requiresCompatibilities": ["FARGATE"],"#,
+        ),
+        (
+            "fargate-network",
+            json,
+            family,
+            r#""family": "api", "cpu": "256", "memory": "512", "networkMode": "bridge", "requiresCompatibilities": ["FARGATE"],"#,
+        ),
+        (
+            "awsvpc-host-port",
+            json,
+            app,
+            r#""name": "app", "portMappings": [{"containerPort": 80, "hostPort": 81}],"#,
+        ),
+        (
+            "foreign-placeholder",
+            json,
+            r#""image": "${image}""#,
+            r#""image": "<IMAGE1_NAME>""#,
+        ),
+        (
+            "read-only-member",
+            json,
+            family,
+            r#""family": "api", "revision": 7,"#,
+        ),
+        (
+            "null-member",
+            json,
+            family,
+            r#""family": "api", "cpu": null,"#,
+        ),
+        (
+            "size-spelling",
+            json,
+            family,
+            r#""family": "api", "memory": "2 GB","#,
+        ),
+        (
+            "unused-allow",
+            toml,
+            "[environments.local]",
+            "[[allow]]\nrule = \"privileged\"\nreason = \"x\"\n[environments.local]",
+        ),
+        (
+            "unknown-rule",
+            toml,
+            "[environments.local]",
+            "[[allow]]\nrule = \"toml-syntax\"\nreason = \"x\"\n[environments.local]",
+        ),
+        ("not-an-account", toml, "123456789012", "1234"),
+        ("variable-and-secret", toml, "LOG_LEVEL =", "DATABASE_URL ="),
+        ("bare-containers", json, TASK_DEFINITION, "[]"),
+    ];
+    for (code, in_pipeline, from, to) in table {
+        let (mut pipeline, mut task) = (PIPELINE.to_owned(), TASK_DEFINITION.to_owned());
+        let file = if in_pipeline {
+            &mut pipeline
+        } else {
+            &mut task
+        };
+        assert!(file.contains(from), "{code}: {from}");
+        *file = file.replacen(from, to, 1);
+        if code == "awsvpc-host-port" {
+            task = task.replace(family, r#""family": "api", "networkMode": "awsvpc","#);
+        }
+        if code == "memory-over-task" {
+            task = task.replace(family, r#""family": "api", "memory": "2048","#);
+        }
+        if code == "cannot-roll" {
+            pipeline = pipeline.replace("timeout =", "maximum-percent = 100\ntimeout =");
+        }
+        let found = load_from(&files(&pipeline, &task)).problems;
+        assert!(rules::find(code).is_some(), "{code} is documented");
+        assert!(
+            found.iter().any(|problem| problem.code == code),
+            "{code}: {}",
+            render(&found, Format::Concise, false)
+        );
+        for problem in found {
+            assert!(
+                rules::find(problem.code).is_some(),
+                "{} is documented",
+                problem.code
+            );
+        }
+    }
+}
+
+#[test]
+fn a_rule_can_be_broken_on_purpose_with_a_reason() {
+    let task = TASK_DEFINITION.replace("otel@sha256:aa", "otel:latest");
+    assert!(problems(PIPELINE, &task).contains("floating-image"));
+    let pipeline = format!(
+        "{PIPELINE}\n[[allow]]\nrule = \"floating-image\"\nreason = \"our own, built with the service\"\n"
+    );
+    assert_eq!(problems(&pipeline, &task), "");
+}
+
+/// No format shows what looks like a secret, not even in the excerpt beside another finding.
+#[test]
+fn a_secret_in_a_file_is_not_carried_into_a_report() {
+    let task = TASK_DEFINITION.replace(
+        r#"{"name": "LOG_LEVEL", "value": "info"}"#,
+        r#"{"name": "DB_PASSWORD", "value": "correct-horse-battery", "vlaue": "x"}, {"name": "A", "value": "AKIAIOSFODNN7EXAMPLE"}"#,
+    );
+    let found = load_from(&files(PIPELINE, &task)).problems;
+    for format in [Format::Full, Format::Concise, Format::Github, Format::Json] {
+        let text = render(&found, format, false);
+        assert!(text.contains("vlaue"), "{text}");
+        assert!(
+            !text.contains("correct-horse") && !text.contains("AKIA"),
+            "{text}"
+        );
+    }
+}
+
+/// What people's files hold besides is accepted with a note, and the clean file has nothing to note.
+#[test]
+fn what_people_have_is_accepted_and_can_be_written_clean() {
+    let described = format!(r#"{{"taskDefinition": {TASK_DEFINITION}, "tags": []}}"#)
+        .replace(r#""family": "api","#, r#""family": "api", "revision": 3, "status": "ACTIVE", "cpu": 256, "memory": ".5 GB", "taskRoleArn": null,"#);
+    let utf16: Vec<u8> = [0xFF, 0xFE]
+        .into_iter()
+        .chain(described.encode_utf16().flat_map(u16::to_le_bytes))
+        .collect();
+    let mut people = files(PIPELINE, "");
+    people.insert("app/task-definition.json".into(), utf16);
+    let loaded = load_from(&people);
+    insta::assert_snapshot!("accepted", render(&loaded.problems, Format::Concise, false));
+    let clean = loaded.clean.unwrap();
+    assert_eq!(clean.path, Path::new("app/task-definition.json"));
+    insta::assert_snapshot!("clean", clean.text);
+    let again = load_from(&files(PIPELINE, &clean.text));
+    assert_eq!((again.problems.as_slice(), again.clean), (&[][..], None));
+    assert_eq!(
+        again.service.unwrap().task_definition,
+        loaded.service.unwrap().task_definition
+    );
+}
+
+#[test]
+fn an_environment_may_have_any_member_otherwise() {
+    let pipeline = format!(
+        "{PIPELINE}\nunset = [\"containerDefinitions.sidecar\"]\n[environments.production.override]\ntaskRoleArn = \"arn:aws:iam::123456789012:role/other\"\n[[environments.production.override.containerDefinitions]]\nname = \"app\"\nstopTimeout = 60\n"
+    );
+    let service = load_from(&files(&pipeline, TASK_DEFINITION))
+        .service
+        .unwrap();
+    let inputs = Inputs {
+        environment: "production",
+        image: "i",
+        commit: "c",
+        account: "",
+        region: "",
+        variables: &BTreeMap::new(),
+    };
+    insta::assert_snapshot!("override", service.render(&inputs).unwrap());
+    let wrong = pipeline.replace("stopTimeout = 60", "stopTimeout = \"60\"\nstoptimeout = 1");
+    insta::assert_snapshot!("override_wrong", problems(&wrong, TASK_DEFINITION));
+}
+
+/// Eleven different mistakes in each file: one run shows them all, in every format.
+#[test]
+fn every_mistake_of_both_files_has_its_place() {
+    let pipeline = include_str!("fixtures/mistakes/pipeline.toml");
+    let task_definition = include_str!("fixtures/mistakes/task-definition.json");
+    let found = load_from(&files(pipeline, task_definition)).problems;
+    for (name, format) in [
+        ("full", Format::Full),
+        ("concise", Format::Concise),
+        ("github", Format::Github),
+        ("json", Format::Json),
+    ] {
+        insta::assert_snapshot!(format!("mistakes_{name}"), render(&found, format, false));
+    }
+    let errors = found
+        .iter()
+        .filter(|problem| problem.severity == diagnostic::Severity::Error);
+    assert_eq!(errors.count(), 22);
+}
+
 #[test]
 fn an_unknown_environment_is_answered_with_the_known_ones() {
-    let service = load_from(&files(PIPELINE, TASK_DEFINITION)).unwrap();
+    let service = load_from(&files(PIPELINE, TASK_DEFINITION))
+        .service
+        .unwrap();
     assert_eq!(
         service.environment("prod").unwrap_err().to_string(),
         "there is no environment `prod`; the pipeline file has: local, production"
@@ -162,12 +493,12 @@ fn broken_syntax_and_missing_files_are_told_where_they_are() {
     );
     let mut only_pipeline = files(PIPELINE, TASK_DEFINITION);
     only_pipeline.remove("app/task-definition.json");
-    let missing = load_from(&only_pipeline).unwrap_err();
+    let missing = load_from(&only_pipeline).problems;
     insta::assert_snapshot!(
         "no_task_definition",
         render(&missing, Format::Concise, false)
     );
-    let nothing = load_from(&HashMap::new()).unwrap_err();
+    let nothing = load_from(&HashMap::new()).problems;
     insta::assert_snapshot!("no_pipeline", render(&nothing, Format::Concise, false));
 }
 

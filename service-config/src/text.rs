@@ -1,0 +1,63 @@
+//! From the bytes of a file to its text, whatever editor or shell wrote it.
+
+/// How a file was written, when that is not plain UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Plain,
+    /// UTF-8 behind a byte order mark.
+    Utf8Mark,
+    /// UTF-16, as Windows shells write when output is redirected.
+    Utf16,
+}
+
+/// The text, and how it was written; none when it is no Unicode text.
+pub(crate) fn decode(bytes: Vec<u8>) -> Option<(String, Encoding)> {
+    match bytes.as_slice() {
+        [0xEF, 0xBB, 0xBF, rest @ ..] => {
+            let text = std::str::from_utf8(rest).ok()?;
+            Some((text.to_owned(), Encoding::Utf8Mark))
+        }
+        [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        _ => Some((String::from_utf8(bytes).ok()?, Encoding::Plain)),
+    }
+}
+
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<(String, Encoding)> {
+    if !bytes.len().is_multiple_of(2) {
+        return None;
+    }
+    let units: Vec<u16> = bytes
+        .chunks_exact(2)
+        .map(|pair| unit([pair[0], pair[1]]))
+        .collect();
+    Some((String::from_utf16(&units).ok()?, Encoding::Utf16))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_of_writing_gives_the_same_text() {
+        let text = "{\"a\": \"ü\"}";
+        let utf16 = |mark: [u8; 2], order: fn(u16) -> [u8; 2]| {
+            mark.into_iter()
+                .chain(text.encode_utf16().flat_map(order))
+                .collect::<Vec<u8>>()
+        };
+        for (bytes, encoding) in [
+            (text.as_bytes().to_vec(), Encoding::Plain),
+            (
+                [b"\xEF\xBB\xBF", text.as_bytes()].concat(),
+                Encoding::Utf8Mark,
+            ),
+            (utf16([0xFF, 0xFE], u16::to_le_bytes), Encoding::Utf16),
+            (utf16([0xFE, 0xFF], u16::to_be_bytes), Encoding::Utf16),
+        ] {
+            assert_eq!(decode(bytes), Some((text.to_owned(), encoding)));
+        }
+        assert_eq!(decode(vec![0xFF, 0xFE, 0x00]), None);
+        assert_eq!(decode(vec![0x80]), None);
+    }
+}
