@@ -26,7 +26,7 @@ use decode::{Context, Decode};
 pub use overlay::Override;
 pub use pipeline::*;
 pub use render::{Inputs, PLACEHOLDERS, UnknownEnvironment};
-pub use task_definition::TaskDefinition;
+pub use task_definition::{NetworkMode, TaskDefinition};
 use tree::{Node, Value};
 
 /// A file that could be read: its text and its tree.

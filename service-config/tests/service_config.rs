@@ -420,8 +420,8 @@ fn an_environment_may_have_any_member_otherwise() {
 /// Eleven different mistakes in each file: one run shows them all, in every format.
 #[test]
 fn every_mistake_of_both_files_has_its_place() {
-    let pipeline = include_str!("fixtures/mistakes/pipeline.toml");
-    let task_definition = include_str!("fixtures/mistakes/task-definition.json");
+    let pipeline = include_str!("fixtures/mistakes/broken-pipeline.toml");
+    let task_definition = include_str!("fixtures/mistakes/broken-task-definition.json");
     let found = load_from(&files(pipeline, task_definition)).problems;
     for (name, format) in [
         ("full", Format::Full),

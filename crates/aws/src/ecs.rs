@@ -1,8 +1,8 @@
 //! ECS: one method an operation, and `rollout`'s calls on top.
 
 use aws_sdk_ecs::types::{
-    DeploymentCircuitBreaker, DeploymentConfiguration, DesiredStatus, LoadBalancer,
-    StopServiceDeploymentStopType, TaskDefinitionField,
+    AwsVpcConfiguration, DeploymentCircuitBreaker, DeploymentConfiguration, DesiredStatus,
+    LoadBalancer, NetworkConfiguration, StopServiceDeploymentStopType, TaskDefinitionField,
 };
 use rollout::execute::{Answer, Call, CallError};
 use rollout::facts::{Facts, ServiceDeploymentView, ServiceView, TaskView};
@@ -189,6 +189,17 @@ impl Aws {
                     .target_group_arn(&balancer.target_group_arn)
                     .container_name(&balancer.container)
                     .container_port(i32::from(balancer.port))
+                    .build(),
+            );
+        }
+        if !new.subnets.is_empty() {
+            let network = AwsVpcConfiguration::builder()
+                .set_subnets(Some(new.subnets.clone()))
+                .build();
+            let network = network.map_err(|_| Error::incomplete(operation, "subnets"))?;
+            request = request.network_configuration(
+                NetworkConfiguration::builder()
+                    .awsvpc_configuration(network)
                     .build(),
             );
         }

@@ -63,6 +63,9 @@ pub(crate) fn task(task: &Task) -> TaskView {
                 name: text(container.name()),
                 image_digest: container.image_digest().map(str::to_owned),
                 exit_code: container.exit_code(),
+                health: container
+                    .health_status()
+                    .map(|health| health.as_str().to_owned()),
                 reason: container.reason().map(str::to_owned),
             })
             .collect(),

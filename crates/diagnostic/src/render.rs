@@ -6,6 +6,7 @@ use std::str::FromStr;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
+use crate::source::whole_characters;
 use crate::{Diagnostic, Severity};
 
 /// A way to show problems.
@@ -78,7 +79,8 @@ fn full(problems: &[Diagnostic], color: bool) -> String {
             Severity::Note => Level::NOTE,
         };
         let path = problem.source.path.display().to_string();
-        let mut annotation = AnnotationKind::Primary.span(problem.span.clone());
+        let text = problem.source.text.as_str();
+        let mut annotation = AnnotationKind::Primary.span(whole_characters(text, &problem.span));
         if let Some(label) = &problem.label {
             annotation = annotation.label(label.as_str());
         }
@@ -86,7 +88,7 @@ fn full(problems: &[Diagnostic], color: bool) -> String {
             .primary_title(problem.message.as_str())
             .id(problem.code)
             .element(
-                Snippet::source(problem.source.text.as_str())
+                Snippet::source(text)
                     .path(path.as_str())
                     .annotation(annotation),
             );
@@ -248,6 +250,17 @@ mod tests {
         let problem = vec![Diagnostic::error("missing-key", &source, 0..0, "missing")];
         for format in [Format::Full, Format::Concise, Format::Github, Format::Json] {
             assert!(render(&problem, format, true).contains("missing"));
+        }
+    }
+
+    #[test]
+    fn a_span_inside_a_character_is_no_panic() {
+        for text in ["\u{feff}", "ü=1", "a\u{feff}"] {
+            let source = Arc::new(Source::new("f.toml", text));
+            let problem = vec![Diagnostic::error("missing-key", &source, 1..2, "missing")];
+            for format in [Format::Full, Format::Concise, Format::Github, Format::Json] {
+                assert!(render(&problem, format, false).contains("missing"));
+            }
         }
     }
 

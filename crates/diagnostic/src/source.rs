@@ -1,5 +1,6 @@
 //! The text of a file, and places in it.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// A file's text under the name that people know it by.
@@ -31,10 +32,7 @@ impl Source {
 
     /// The place of a byte offset. An offset past the end, or inside a character, counts as the nearest place before it.
     pub fn position(&self, offset: usize) -> Position {
-        let mut offset = offset.min(self.text.len());
-        while !self.text.is_char_boundary(offset) {
-            offset -= 1;
-        }
+        let offset = self.text.floor_char_boundary(offset);
         let before = &self.text[..offset];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Position {
@@ -42,6 +40,12 @@ impl Source {
             column: before[line_start..].chars().count() + 1,
         }
     }
+}
+
+/// A span widened to whole characters, inside the text.
+pub(crate) fn whole_characters(text: &str, span: &Range<usize>) -> Range<usize> {
+    let start = text.floor_char_boundary(span.start);
+    start..text.ceil_char_boundary(span.end.max(start))
 }
 
 #[cfg(test)]

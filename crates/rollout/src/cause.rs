@@ -133,6 +133,10 @@ pub fn classify(task: &TaskView) -> Option<Cause> {
         if let Some((container, text)) = find(needles) {
             let container = container.or_else(|| match code {
                 CauseCode::OutOfMemory => task.containers.iter().find(|c| c.exit_code == Some(137)),
+                CauseCode::HealthCheck => task
+                    .containers
+                    .iter()
+                    .find(|c| c.health.as_deref() == Some("UNHEALTHY")),
                 _ => None,
             });
             return Some(Cause {

@@ -122,6 +122,8 @@ pub struct ContainerView {
     pub image_digest: Option<String>,
     /// Exit code, when it has ended.
     pub exit_code: Option<i32>,
+    /// `HEALTHY`, `UNHEALTHY` or `UNKNOWN`, where it has a health check.
+    pub health: Option<String>,
     /// Words about why it stopped (`CannotPullContainerError: …`, `OutOfMemoryError: …`).
     pub reason: Option<String>,
 }

@@ -133,6 +133,8 @@ pub struct NewService {
     pub desired_count: u32,
     /// Where requests come from.
     pub load_balancer: Option<LoadBalancer>,
+    /// IDs of the subnets that tasks run in; needed under the network mode awsvpc.
+    pub subnets: Vec<String>,
     /// As for any service.
     pub settings: ServiceSettings,
 }

@@ -347,6 +347,7 @@ fn without_a_way_back_the_failure_says_so() {
         settings: rollout::plan::NewService {
             desired_count: 2,
             load_balancer: None,
+            subnets: Vec::new(),
             settings: ServiceSettings::default(),
         },
     };

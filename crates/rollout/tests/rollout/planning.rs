@@ -121,6 +121,7 @@ fn a_service_that_is_not_there_is_only_made_where_that_is_meant() {
     want.create = Some(NewService {
         desired_count: 2,
         load_balancer: None,
+        subnets: Vec::new(),
         settings: ServiceSettings::default(),
     });
     let plan = plan::deploy(want, &Facts::default()).unwrap();
@@ -134,11 +135,14 @@ fn a_service_that_is_not_there_is_only_made_where_that_is_meant() {
     assert_eq!((plan.way_back, plan.guard.primary_deployment), (None, None));
 }
 
+/// What it is about; the service; its history, newest first; the revision that is returned to.
+type Case<'a> = (&'a str, ServiceView, &'a [(u32, &'a str)], Option<u32>);
+
 #[test]
 fn rollback_goes_to_what_was_good_before() {
     let ok = "SUCCESSFUL";
     let bad = "ROLLBACK_SUCCESSFUL";
-    let table: [(&str, ServiceView, &[(u32, &str)], Option<u32>); 6] = [
+    let table: [Case<'_>; 6] = [
         ("two good releases", steady(2), &[(2, ok), (1, ok)], Some(1)),
         (
             "a bad neighbour in between",

@@ -1,0 +1,272 @@
+//! What a task definition means for running a task: read once at registration, so that starting a task reads no documents.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Result;
+use super::request::{Request, client};
+use crate::task::{ContainerSpec, LogTarget, TaskSpec};
+
+/// The containers of a task definition, in an order in which `dependsOn` holds.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Blueprint {
+    pub(super) containers: Vec<Plan>,
+}
+
+/// One container to be.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Plan {
+    /// What the runner gets; the log stream still lacks the task's id.
+    pub(super) spec: ContainerSpec,
+    pub(super) essential: bool,
+    /// Whether a tag goes on meaning the image that it meant first (`versionConsistency`).
+    pub(super) pinned: bool,
+    pub(super) check: Option<Check>,
+}
+
+/// A container's health check, times in seconds.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Check {
+    pub(super) command: Vec<String>,
+    pub(super) interval: u64,
+    pub(super) timeout: u64,
+    pub(super) retries: u64,
+    pub(super) start_period: u64,
+}
+
+/// What `RunTask` changes in one container.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Override {
+    pub(super) container: String,
+    pub(super) command: Option<Vec<String>>,
+    pub(super) environment: Vec<(String, String)>,
+}
+
+impl Blueprint {
+    /// Reads the container definitions of a document that has ECS's defaults filled in.
+    pub(super) fn read(definition: Request<'_>) -> Result<Self> {
+        let memory = definition
+            .text("memory")?
+            .and_then(|text| text.parse().ok());
+        let mut plans = Vec::new();
+        let mut waits = Vec::new();
+        for container in definition.structures("containerDefinitions")? {
+            let mut after = Vec::new();
+            for dependency in container.structures("dependsOn")? {
+                after.push(dependency.required("containerName")?.to_owned());
+            }
+            waits.push(after);
+            plans.push(plan(container, memory)?);
+        }
+        Ok(Self {
+            containers: ordered(plans, waits)?,
+        })
+    }
+
+    /// The task for the runner. `images` replaces the images of containers by name.
+    pub(super) fn spec(
+        &self,
+        id: &str,
+        cluster: &str,
+        family: &str,
+        overrides: &[Override],
+        image: impl Fn(&ContainerSpec) -> Option<String>,
+    ) -> TaskSpec {
+        let containers = self.containers.iter().map(|plan| {
+            let mut spec = plan.spec.clone();
+            if let Some(image) = image(&spec) {
+                spec.image = image;
+            }
+            if let Some(log) = &mut spec.log {
+                log.stream.push('/');
+                log.stream.push_str(id);
+            }
+            for change in overrides
+                .iter()
+                .filter(|change| change.container == spec.name)
+            {
+                if let Some(command) = &change.command {
+                    spec.command = Some(command.clone());
+                }
+                for (name, value) in &change.environment {
+                    spec.environment.retain(|(known, _)| known != name);
+                    spec.environment.push((name.clone(), value.clone()));
+                }
+            }
+            spec
+        });
+        TaskSpec {
+            id: id.to_owned(),
+            cluster: cluster.to_owned(),
+            family: family.to_owned(),
+            containers: containers.collect(),
+        }
+    }
+}
+
+fn plan(container: Request<'_>, task_memory: Option<u64>) -> Result<Plan> {
+    let owned = |text: &str| text.to_owned();
+    let strings = |name| -> Result<Option<Vec<String>>> {
+        let texts = container.texts(name)?;
+        Ok((!texts.is_empty()).then(|| texts.into_iter().map(owned).collect()))
+    };
+    let pairs = |list, first, second| -> Result<Vec<(String, String)>> {
+        let mut pairs = Vec::new();
+        for pair in container.structures(list)? {
+            let value = pair.text(second)?.unwrap_or_default();
+            pairs.push((pair.required(first)?.to_owned(), value.to_owned()));
+        }
+        Ok(pairs)
+    };
+    let mut ports = Vec::new();
+    for mapping in container.structures("portMappings")? {
+        if let Some(port) = mapping.count("containerPort", 0, 65_535)? {
+            ports.extend(u16::try_from(port));
+        }
+    }
+    let check = container.structure("healthCheck")?.map(check).transpose()?;
+    let name = container.required("name")?;
+    let spec = ContainerSpec {
+        name: name.to_owned(),
+        image: container.required("image")?.to_owned(),
+        entry_point: strings("entryPoint")?,
+        command: strings("command")?,
+        working_directory: container.text("workingDirectory")?.map(owned),
+        user: container.text("user")?.map(owned),
+        environment: pairs("environment", "name", "value")?,
+        secrets: pairs("secrets", "name", "valueFrom")?,
+        ports,
+        readonly_root: container.flag("readonlyRootFilesystem")?.unwrap_or(false),
+        memory_mib: container.count("memory", 4, u64::MAX)?.or(task_memory),
+        stop_timeout_ms: container.count("stopTimeout", 0, 86_400)?.unwrap_or(30) * 1_000,
+        log: log(container, name)?,
+    };
+    Ok(Plan {
+        spec,
+        essential: container.flag("essential")?.unwrap_or(true),
+        pinned: container.text("versionConsistency")? != Some("disabled"),
+        check: check.flatten(),
+    })
+}
+
+/// The check, none for `["NONE"]`. The defaults are those of the `HealthCheck` type in the API reference.
+fn check(given: Request<'_>) -> Result<Option<Check>> {
+    let command: Vec<String> = given
+        .texts("command")?
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    match command.first().map(String::as_str) {
+        Some("NONE") => return Ok(None),
+        Some("CMD" | "CMD-SHELL") if command.len() > 1 => {}
+        _ => {
+            return Err(client(
+                "Invalid health check: the command must begin with CMD or CMD-SHELL and name a command.",
+            ));
+        }
+    }
+    Ok(Some(Check {
+        command,
+        interval: given.count("interval", 5, 300)?.unwrap_or(30),
+        timeout: given.count("timeout", 2, 120)?.unwrap_or(5),
+        retries: given.count("retries", 1, 10)?.unwrap_or(3),
+        start_period: given.count("startPeriod", 0, 300)?.unwrap_or(0),
+    }))
+}
+
+fn log(container: Request<'_>, name: &str) -> Result<Option<LogTarget>> {
+    let Some(configuration) = container.structure("logConfiguration")? else {
+        return Ok(None);
+    };
+    if configuration.text("logDriver")? != Some("awslogs") {
+        return Ok(None);
+    }
+    let options = configuration.structure("options")?;
+    let option = |name| options.map_or(Ok(None), |options| options.text(name));
+    let Some(group) = option("awslogs-group")? else {
+        return Err(client(format!(
+            "Log driver awslogs requires options: awslogs-group (container '{name}')."
+        )));
+    };
+    let stream = match option("awslogs-stream-prefix")? {
+        Some(prefix) => format!("{prefix}/{name}"),
+        None => name.to_owned(),
+    };
+    Ok(Some(LogTarget {
+        group: group.to_owned(),
+        stream,
+        create_group: option("awslogs-create-group")? == Some("true"),
+    }))
+}
+
+/// Puts containers after those they wait for, else in the order of the document.
+fn ordered(plans: Vec<Plan>, waits: Vec<Vec<String>>) -> Result<Vec<Plan>> {
+    let mut waiting: Vec<(Plan, Vec<String>)> = plans.into_iter().zip(waits).collect();
+    for (plan, waits) in &waiting {
+        for wait in waits {
+            if !waiting.iter().any(|(other, _)| other.spec.name == *wait) {
+                return Err(client(format!(
+                    "Container '{}' depends on container '{wait}', which is not in the task definition.",
+                    plan.spec.name
+                )));
+            }
+        }
+    }
+    let mut ordered: Vec<Plan> = Vec::with_capacity(waiting.len());
+    while !waiting.is_empty() {
+        let ready = waiting.iter().position(|(_, waits)| {
+            waits
+                .iter()
+                .all(|wait| ordered.iter().any(|plan| plan.spec.name == *wait))
+        });
+        let Some(ready) = ready else {
+            return Err(client(format!(
+                "Containers depend on each other in a cycle: '{}' is part of it.",
+                waiting[0].0.spec.name
+            )));
+        };
+        ordered.push(waiting.remove(ready).0);
+    }
+    Ok(ordered)
+}
+
+/// The overrides of a `RunTask` request; an error when one names a container that is not there.
+pub(super) fn overrides(given: Option<&Value>, blueprint: &Blueprint) -> Result<Vec<Override>> {
+    let Some(given) = given else {
+        return Ok(Vec::new());
+    };
+    let mut overrides = Vec::new();
+    for change in Request::of(given)?.structures("containerOverrides")? {
+        let name = change.required("name")?;
+        if !blueprint
+            .containers
+            .iter()
+            .any(|plan| plan.spec.name == name)
+        {
+            return Err(super::request::invalid(format!(
+                "Override for container named {name} is not a container in the TaskDefinition."
+            )));
+        }
+        let mut environment = Vec::new();
+        for pair in change.structures("environment")? {
+            let value = pair.text("value")?.unwrap_or_default();
+            environment.push((pair.required("name")?.to_owned(), value.to_owned()));
+        }
+        let command = change
+            .value("command")
+            .is_some()
+            .then(|| change.texts("command"));
+        overrides.push(Override {
+            container: name.to_owned(),
+            command: command
+                .transpose()?
+                .map(|words| words.into_iter().map(str::to_owned).collect()),
+            environment,
+        });
+    }
+    Ok(overrides)
+}

@@ -1,0 +1,431 @@
+//! The model as JSON, member by member as the API models it.
+
+use serde_json::{Map, Value, json};
+
+use super::Ecs;
+use super::names;
+use super::service::{
+    Deployment, Progress, Rollout, Service, ServiceDeployment, ServiceKey, ServiceRevision,
+};
+use super::tags;
+use super::task_state::{Container, Status, Task};
+use crate::task::Millis;
+
+/// Seconds since the epoch with a fraction, as the JSON protocol writes timestamps.
+pub(super) fn seconds(at: Millis) -> Value {
+    std::time::Duration::from_millis(at).as_secs_f64().into()
+}
+
+/// Members that a service shows in its deployments only.
+const DEPLOYMENTS_ONLY: [&str; 3] = [
+    "serviceConnectConfiguration",
+    "volumeConfigurations",
+    "vpcLatticeConfigurations",
+];
+
+fn put(view: &mut Value, member: &str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        view[member] = value.into();
+    }
+}
+
+fn put_time(view: &mut Value, member: &str, at: Option<Millis>) {
+    put(view, member, at.map(seconds));
+}
+
+/// Running and pending tasks.
+fn counts<'a>(tasks: impl Iterator<Item = &'a Task>) -> (usize, usize) {
+    tasks.fold((0, 0), |(running, pending), task| {
+        (
+            running + usize::from(task.is_running()),
+            pending + usize::from(task.is_pending()),
+        )
+    })
+}
+
+impl Ecs {
+    fn tasks_of<'a>(&'a self, service: &'a Service) -> impl Iterator<Item = &'a Task> {
+        service.tasks.iter().filter_map(|id| self.tasks.get(id))
+    }
+
+    pub(super) fn service_view(&self, key: ServiceKey, with_tags: bool) -> Value {
+        let Some(service) = self.services.get(&key) else {
+            return Value::Null;
+        };
+        let (running, pending) = counts(self.tasks_of(service));
+        let primary = service.deployments.first();
+        let last = service
+            .revisions
+            .last()
+            .map(|revision| &revision.definition);
+        let definition = primary.map(|one| &one.definition).or(last);
+        let mut view = json!({
+            "serviceArn": self.service_arn(&service.cluster, &service.name),
+            "serviceName": service.name,
+            "clusterArn": self.cluster_arn(&service.cluster),
+            "loadBalancers": [],
+            "serviceRegistries": [],
+            "status": service.state,
+            "desiredCount": service.desired,
+            "runningCount": running,
+            "pendingCount": pending,
+        });
+        for (member, value) in &service.members {
+            if !DEPLOYMENTS_ONLY.contains(&member.as_str()) {
+                view[member] = value.clone();
+            }
+        }
+        if service
+            .members
+            .get("launchType")
+            .is_some_and(|launch| launch == "FARGATE")
+        {
+            view["platformFamily"] = "Linux".into();
+        }
+        put(
+            &mut view,
+            "taskDefinition",
+            definition.map(|id| self.definition_arn(id)),
+        );
+        view["deployments"] = service
+            .deployments
+            .iter()
+            .enumerate()
+            .map(|(index, one)| self.deployment_view(service, one, index == 0))
+            .collect();
+        view["events"] = service
+            .events
+            .iter()
+            .map(|event| {
+                json!({"id": event.id, "createdAt": seconds(event.at), "message": event.message})
+            })
+            .collect();
+        view["createdAt"] = seconds(service.created_at);
+        view["createdBy"] = service.created_by.as_str().into();
+        if let Some(primary) = primary {
+            view["currentServiceDeployment"] = self
+                .service_deployment_arn(&service.cluster, &service.name, &primary.carries_out)
+                .into();
+            let mut shown: Vec<&str> = Vec::new();
+            let mut revisions = Vec::new();
+            for one in &service.deployments {
+                if !shown.contains(&one.revision.as_str()) {
+                    shown.push(&one.revision);
+                    let requested = if one.id == primary.id { one.desired } else { 0 };
+                    revisions.push(self.revision_counts(service, &one.revision, requested));
+                }
+            }
+            view["currentServiceRevisions"] = revisions.into();
+        }
+        if with_tags {
+            view["tags"] = tags::view(&service.tags);
+        }
+        view
+    }
+
+    fn deployment_view(&self, service: &Service, one: &Deployment, primary: bool) -> Value {
+        let of_this = |task: &&Task| {
+            let member = task.membership.as_ref();
+            member.is_some_and(|member| member.deployment == one.id)
+        };
+        let (running, pending) = counts(self.tasks_of(service).filter(of_this));
+        let wanted = self
+            .tasks_of(service)
+            .filter(of_this)
+            .filter(|task| task.stop.is_none())
+            .count();
+        let mut view = json!({
+            "id": one.id,
+            "status": if primary { "PRIMARY" } else { "ACTIVE" },
+            "taskDefinition": self.definition_arn(&one.definition),
+            "desiredCount": one.desired,
+            "pendingCount": pending,
+            "runningCount": running,
+            "failedTasks": one.failed,
+            "createdAt": seconds(one.created_at),
+            "updatedAt": seconds(one.updated_at),
+            "rolloutState": one.rollout,
+            "rolloutStateReason": one.reason,
+        });
+        if !primary {
+            view["desiredCount"] = if one.rollout == Rollout::Failed {
+                0
+            } else {
+                wanted
+            }
+            .into();
+        }
+        if let Some(revision) = service.revision(&one.revision) {
+            for (member, value) in &revision.members {
+                if !matches!(member.as_str(), "loadBalancers" | "serviceRegistries") {
+                    view[member] = value.clone();
+                }
+            }
+            if revision
+                .members
+                .get("launchType")
+                .is_some_and(|launch| launch == "FARGATE")
+            {
+                view["platformFamily"] = "Linux".into();
+            }
+        }
+        view
+    }
+
+    fn revision_counts(&self, service: &Service, revision: &str, requested: u64) -> Value {
+        let (running, pending) = counts(self.tasks_of(service).filter(|task| {
+            let member = task.membership.as_ref();
+            member.is_some_and(|member| member.revision == revision)
+        }));
+        json!({
+            "arn": self.service_revision_arn(&service.cluster, &service.name, revision),
+            "requestedTaskCount": requested,
+            "runningTaskCount": running,
+            "pendingTaskCount": pending,
+        })
+    }
+
+    /// A service deployment as lists show it.
+    pub(super) fn service_deployment_brief(
+        &self,
+        service: &Service,
+        one: &ServiceDeployment,
+    ) -> Value {
+        let (cluster, name) = (&service.cluster, &service.name);
+        let mut view = json!({
+            "serviceDeploymentArn": self.service_deployment_arn(cluster, name, &one.id),
+            "serviceArn": self.service_arn(cluster, name),
+            "clusterArn": self.cluster_arn(cluster),
+            "createdAt": seconds(one.created_at),
+        });
+        put_time(&mut view, "startedAt", one.started_at);
+        put_time(&mut view, "finishedAt", one.finished_at);
+        view["targetServiceRevisionArn"] =
+            self.service_revision_arn(cluster, name, &one.target).into();
+        view["status"] = json!(one.status);
+        put(&mut view, "statusReason", one.reason.as_deref());
+        view
+    }
+
+    pub(super) fn service_deployment_view(
+        &self,
+        service: &Service,
+        one: &ServiceDeployment,
+    ) -> Value {
+        let mut view = self.service_deployment_brief(service, one);
+        if let Some(view) = view.as_object_mut() {
+            view.shift_remove("targetServiceRevisionArn");
+        }
+        put_time(&mut view, "stoppedAt", one.stopped_at);
+        view["updatedAt"] = seconds(one.updated_at);
+        view["sourceServiceRevisions"] = one
+            .sources
+            .iter()
+            .map(|(revision, requested)| self.revision_counts(service, revision, *requested))
+            .collect();
+        view["targetServiceRevision"] = self.revision_counts(service, &one.target, one.requested);
+        view["deploymentConfiguration"] = one.configuration.clone();
+        if let Some(rollback) = &one.rollback {
+            let arn =
+                self.service_revision_arn(&service.cluster, &service.name, &rollback.revision);
+            view["rollback"] = json!({
+                "reason": rollback.reason,
+                "startedAt": seconds(rollback.at),
+                "serviceRevisionArn": arn,
+            });
+        }
+        let breaker = &one.configuration["deploymentCircuitBreaker"];
+        let status = if breaker["enable"] != true {
+            "DISABLED"
+        } else if one.tripped {
+            "TRIGGERED"
+        } else if one.status.is_over() || one.status == Progress::RollbackInProgress {
+            "MONITORING_COMPLETE"
+        } else {
+            "MONITORING"
+        };
+        view["deploymentCircuitBreaker"] = json!({
+            "status": status,
+            "failureCount": one.failures,
+            "threshold": one.threshold,
+        });
+        if let Some(alarms) = one.configuration.get("alarms") {
+            view["alarms"] = json!({
+                "status": if alarms["enable"] == true { "MONITORING" } else { "DISABLED" },
+                "alarmNames": alarms["alarmNames"],
+                "triggeredAlarmNames": [],
+            });
+        }
+        view
+    }
+
+    pub(super) fn service_revision_view(&self, service: &Service, one: &ServiceRevision) -> Value {
+        let (cluster, name) = (&service.cluster, &service.name);
+        let mut view = json!({
+            "serviceRevisionArn": self.service_revision_arn(cluster, name, &one.id),
+            "serviceArn": self.service_arn(cluster, name),
+            "clusterArn": self.cluster_arn(cluster),
+            "taskDefinition": self.definition_arn(&one.definition),
+            "guardDutyEnabled": false,
+            "createdAt": seconds(one.created_at),
+        });
+        for (member, value) in &one.members {
+            view[member] = value.clone();
+        }
+        if one
+            .members
+            .get("launchType")
+            .is_some_and(|launch| launch == "FARGATE")
+        {
+            view["platformFamily"] = "Linux".into();
+        }
+        let plans = self
+            .definition(&one.definition)
+            .map(|definition| &definition.blueprint.containers);
+        view["containerImages"] = plans
+            .into_iter()
+            .flatten()
+            .map(|plan| {
+                let mut image = json!({
+                    "containerName": plan.spec.name,
+                    "image": plan.spec.image,
+                });
+                let digest = one.digests.get(&plan.spec.name);
+                put(&mut image, "imageDigest", digest.map(String::as_str));
+                image
+            })
+            .collect();
+        view
+    }
+
+    pub(super) fn task_view(&self, task: &Task, with_tags: bool) -> Value {
+        let document = self
+            .definition(&task.definition)
+            .map(|definition| &definition.document);
+        let size = |name: &str| -> Option<Value> {
+            let given = task
+                .given_overrides
+                .as_ref()
+                .and_then(|given| given.get(name));
+            given.or_else(|| document?.get(name)).cloned()
+        };
+        let mut view = json!({
+            "attachments": [],
+            "attributes": [],
+            "availabilityZone": format!("{}a", self.settings.region),
+            "clusterArn": self.cluster_arn(&task.cluster),
+            "taskArn": self.task_arn(&task.cluster, &task.id),
+            "taskDefinitionArn": self.definition_arn(&task.definition),
+            "group": task.group,
+            "launchType": task.launch_type,
+            "lastStatus": task.status,
+            "desiredStatus": if task.stop.is_some() { "STOPPED" } else { "RUNNING" },
+            "healthStatus": task.health(),
+            "enableExecuteCommand": false,
+            "version": task.version,
+            "createdAt": seconds(task.times.created),
+            "containers": task.containers.iter().map(|one| self.container_view(task, one)).collect::<Value>(),
+            "overrides": task.given_overrides.clone().unwrap_or_else(|| {
+                let names = task.containers.iter().map(|one| json!({"name": one.name}));
+                json!({"containerOverrides": names.collect::<Value>(), "inferenceAcceleratorOverrides": []})
+            }),
+        });
+        put(&mut view, "startedBy", task.started_by.as_deref());
+        put(&mut view, "cpu", size("cpu"));
+        put(&mut view, "memory", size("memory"));
+        put(
+            &mut view,
+            "platformVersion",
+            task.platform_version.as_deref(),
+        );
+        if task.launch_type == "FARGATE" {
+            view["platformFamily"] = "Linux".into();
+            let given = document.and_then(|document| document.get("ephemeralStorage"));
+            let storage = given.cloned().unwrap_or_else(|| json!({"sizeInGiB": 20}));
+            view["ephemeralStorage"] = storage;
+        }
+        if task.times.pull_started.is_some() {
+            view["connectivity"] = "CONNECTED".into();
+            put_time(&mut view, "connectivityAt", task.times.pull_started);
+        }
+        put_time(&mut view, "pullStartedAt", task.times.pull_started);
+        put_time(&mut view, "pullStoppedAt", task.times.pull_stopped);
+        put_time(&mut view, "startedAt", task.times.started);
+        if let Some(stop) = &task.stop {
+            view["stopCode"] = json!(stop.code);
+            view["stoppedReason"] = stop.reason.as_str().into();
+            view["stoppingAt"] = seconds(stop.at);
+        }
+        put_time(
+            &mut view,
+            "executionStoppedAt",
+            task.times.execution_stopped,
+        );
+        put_time(&mut view, "stoppedAt", task.times.stopped);
+        view["tags"] = if with_tags {
+            tags::view(&task.tags)
+        } else {
+            json!([])
+        };
+        view
+    }
+
+    fn container_view(&self, task: &Task, one: &Container) -> Value {
+        let arn = format!("container/{}/{}/{}", task.cluster, task.id, one.id);
+        let status = match task.status {
+            Status::Provisioning => json!("PENDING"),
+            _ => json!(one.state),
+        };
+        let mut view = json!({
+            "containerArn": self.settings.arn(&arn),
+            "taskArn": self.task_arn(&task.cluster, &task.id),
+            "name": one.name,
+            "image": one.image,
+            "lastStatus": status,
+            "networkBindings": [],
+            "networkInterfaces": [],
+            "healthStatus": one.health(),
+        });
+        put(&mut view, "imageDigest", one.digest.as_deref());
+        put(
+            &mut view,
+            "runtimeId",
+            one.digest.as_ref().map(|_| {
+                format!(
+                    "{}-{}",
+                    task.id,
+                    names::last(&one.id).split('-').next().unwrap_or_default()
+                )
+            }),
+        );
+        put(&mut view, "exitCode", one.exit_code);
+        put(&mut view, "reason", one.reason.as_deref());
+        let document = self
+            .definition(&task.definition)
+            .map(|definition| &definition.document);
+        let container = document
+            .and_then(|document| document["containerDefinitions"].as_array())
+            .and_then(|all| all.iter().find(|known| known["name"] == one.name.as_str()));
+        for size in ["cpu", "memory", "memoryReservation"] {
+            if let Some(number) = container.and_then(|container| container[size].as_i64()) {
+                view[size] = number.to_string().into();
+            }
+        }
+        view
+    }
+}
+
+impl Service {
+    /// A member that is a string.
+    pub(super) fn member_text(&self, name: &str) -> Option<&str> {
+        self.members.get(name).and_then(Value::as_str)
+    }
+}
+
+/// A failure as the Describe operations answer it.
+pub(super) fn missing(arn: &str) -> Value {
+    let mut failure = Map::new();
+    failure.insert("arn".to_owned(), arn.into());
+    failure.insert("reason".to_owned(), "MISSING".into());
+    Value::Object(failure)
+}

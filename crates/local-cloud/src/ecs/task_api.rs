@@ -1,0 +1,157 @@
+//! The calls that run, stop, list and show tasks.
+
+use serde_json::{Value, json};
+
+use super::blueprint;
+use super::cluster::with_token;
+use super::describe::missing;
+use super::paging::page;
+use super::request::{Request, invalid};
+use super::tags;
+use super::task_life::{By, NewTask};
+use super::task_state::{StopCode, Task};
+use super::{Ecs, Result, names};
+use crate::task::Millis;
+
+impl Ecs {
+    pub(super) fn run_task(&mut self, request: Request<'_>, now: Millis) -> Result<Value> {
+        let cluster = self.cluster(request)?;
+        let definition = self.usable_definition(request.required("taskDefinition")?)?;
+        let number = request.count("count", 1, 10)?.unwrap_or(1);
+        let Some(found) = self.definition(&definition) else {
+            return Ok(json!({"tasks": [], "failures": []}));
+        };
+        if found.is_awsvpc() && request.value("networkConfiguration").is_none() {
+            return Err(invalid(
+                "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
+            ));
+        }
+        let kinds = ["EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCES"];
+        let launch = request.choice("launchType", &kinds)?;
+        let launch = match launch {
+            Some(launch) => launch,
+            None if found.requires("FARGATE") => "FARGATE",
+            None => "EC2",
+        };
+        let given = request.value("overrides");
+        blueprint::overrides(given, &found.blueprint)?;
+        let mut tags = self.propagated(request.text("propagateTags")?, &definition, None);
+        tags.extend(tags::read(request, "tags")?);
+        let started_by = request.text("startedBy")?;
+        if started_by.is_some_and(|by| by.len() > 128) {
+            return Err(invalid("startedBy may have 128 characters."));
+        }
+        let group = match request.text("group")? {
+            Some(group) => group.to_owned(),
+            None => format!("family:{}", definition.family),
+        };
+        let version = request.text("platformVersion")?;
+        let version = version.or((launch == "FARGATE").then_some("LATEST"));
+        let mut tasks = Vec::new();
+        for _ in 0..number {
+            let overrides = match self.definition(&definition) {
+                Some(found) => blueprint::overrides(given, &found.blueprint)?,
+                None => Vec::new(),
+            };
+            let new = NewTask {
+                cluster: cluster.clone(),
+                definition: definition.clone(),
+                membership: None,
+                started_by: started_by.map(str::to_owned),
+                group: group.clone(),
+                launch_type: launch.to_owned(),
+                platform_version: version.map(str::to_owned),
+                given_overrides: given.cloned(),
+                overrides,
+                tags: tags.clone(),
+                targets: Vec::new(),
+            };
+            let id = self.new_task(new, now);
+            tasks.push(self.task_view(&self.tasks[&id], true));
+        }
+        Ok(json!({"tasks": tasks, "failures": []}))
+    }
+
+    pub(super) fn stop_task(&mut self, request: Request<'_>, now: Millis) -> Result<Value> {
+        let cluster = self.cluster(request)?;
+        let name = request.required("task")?;
+        let id = self
+            .find_task(&cluster, name)
+            .map(|task| task.id.clone())
+            .ok_or_else(|| invalid("The referenced task was not found."))?;
+        let reason = request.text("reason")?.unwrap_or("Task stopped by user");
+        if reason.len() > 1_024 {
+            return Err(invalid("reason may have 1024 characters."));
+        }
+        self.begin_stop(
+            &id,
+            StopCode::UserInitiated,
+            reason.to_owned(),
+            By::Decision,
+            now,
+        );
+        Ok(json!({"task": self.task_view(&self.tasks[&id], true)}))
+    }
+
+    fn find_task(&self, cluster: &str, name: &str) -> Option<&Task> {
+        let task = self.tasks.get(names::last(name))?;
+        (task.cluster == cluster).then_some(task)
+    }
+
+    pub(super) fn list_tasks(&self, request: Request<'_>) -> Result<Value> {
+        let cluster = self.cluster(request)?;
+        let statuses = ["RUNNING", "PENDING", "STOPPED"];
+        let status = request
+            .choice("desiredStatus", &statuses)?
+            .unwrap_or("RUNNING");
+        let family = request.text("family")?;
+        let started_by = request.text("startedBy")?;
+        let launch = request.text("launchType")?;
+        let service = match request.text("serviceName")? {
+            Some(_) => Some(self.service_key(request, "serviceName")?),
+            None => None,
+        };
+        let items = self
+            .tasks
+            .values()
+            .filter(|task| {
+                task.cluster == cluster
+                    && match status {
+                        "RUNNING" => task.stop.is_none(),
+                        "STOPPED" => task.stop.is_some(),
+                        // ECS never wants a task to be pending.
+                        _ => false,
+                    }
+                    && family.is_none_or(|family| task.definition.family == family)
+                    && started_by.is_none_or(|by| task.started_by.as_deref() == Some(by))
+                    && launch.is_none_or(|launch| task.launch_type == launch)
+                    && service.is_none_or(|service| {
+                        let member = task.membership.as_ref();
+                        member.is_some_and(|member| member.service == service)
+                    })
+            })
+            .map(|task| (task.id.clone(), self.task_arn(&cluster, &task.id)));
+        let (arns, token) = page(items, false, request, 100, 100)?;
+        Ok(with_token(json!({"taskArns": arns}), token))
+    }
+
+    pub(super) fn describe_tasks(&self, request: Request<'_>) -> Result<Value> {
+        let cluster = self.cluster(request)?;
+        let with_tags = request.includes("TAGS")?;
+        let wanted = request.texts("tasks")?;
+        if wanted.is_empty() {
+            return Err(invalid("Tasks cannot be empty."));
+        }
+        if wanted.len() > 100 {
+            return Err(invalid("Tasks cannot exceed 100 elements."));
+        }
+        let (mut tasks, mut failures) = (Vec::new(), Vec::new());
+        for name in wanted {
+            match self.find_task(&cluster, name) {
+                Some(task) => tasks.push(self.task_view(task, with_tags)),
+                None => failures.push(missing(&self.task_arn(&cluster, names::last(name)))),
+            }
+        }
+        Ok(json!({"tasks": tasks, "failures": failures}))
+    }
+}

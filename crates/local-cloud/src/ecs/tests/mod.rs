@@ -1,0 +1,9 @@
+//! The model's behaviour through its public door, with a scripted runner and a virtual clock.
+
+mod api;
+mod breaker;
+mod failures;
+mod operations;
+mod properties;
+mod rollout;
+mod world;

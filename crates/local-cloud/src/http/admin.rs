@@ -1,0 +1,72 @@
+//! `/_local/…`: what the project's own client asks of the daemon. Guarded by a token that only `instance.json` holds.
+
+use std::sync::Arc;
+
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::{Method, Request};
+use serde_json::{Value, json};
+
+use super::answer::{self, Answer};
+use crate::daemon::Daemon;
+use crate::sigv4::mac;
+
+/// No admin request is larger.
+const BODY: usize = 64 << 10;
+
+/// Answers a request below `/_local/`.
+pub(super) async fn handle(daemon: &Arc<Daemon>, request: Request<Incoming>) -> Answer {
+    if !allowed(daemon, &request) {
+        return failed(
+            401,
+            "the admin token is missing or not the one of this instance",
+        );
+    }
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    match (method, path.as_str()) {
+        (Method::GET, "/_local/status") => answer_with(daemon.status().await),
+        (Method::POST, "/_local/provision") => {
+            let body = match Limited::new(request.into_body(), BODY).collect().await {
+                Ok(body) => body.to_bytes(),
+                Err(error) => return failed(400, &error.to_string()),
+            };
+            match serde_json::from_slice(&body) {
+                Ok(wanted) => match daemon.provision(wanted).await {
+                    Ok(provisioned) => answer_with(provisioned),
+                    Err(error) => failed(409, &error.to_string()),
+                },
+                Err(error) => failed(400, &format!("the request cannot be read: {error}")),
+            }
+        }
+        (Method::POST, "/_local/shutdown") => {
+            daemon.stop();
+            answer::json(202, &json!({}))
+        }
+        _ => failed(404, &format!("there is nothing at {path}")),
+    }
+}
+
+/// Comparing MACs and not the tokens themselves takes the same time wherever they differ.
+fn allowed(daemon: &Daemon, request: &Request<Incoming>) -> bool {
+    use hmac::Mac as _;
+    let token = request
+        .headers()
+        .get("authorization")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "));
+    let expected = daemon.admin_token().as_bytes();
+    let seal = |text: &[u8]| mac(expected, text).finalize();
+    token.is_some_and(|token| seal(token.as_bytes()) == seal(expected))
+}
+
+fn answer_with(value: impl serde::Serialize) -> Answer {
+    match serde_json::to_value(value) {
+        Ok(value) => answer::json(200, &value),
+        Err(error) => failed(500, &error.to_string()),
+    }
+}
+
+fn failed(status: u16, message: &str) -> Answer {
+    answer::json(status, &Value::from_iter([("message", message)]))
+}

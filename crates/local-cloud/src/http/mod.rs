@@ -1,0 +1,82 @@
+//! The one port: AWS's APIs at `/`, the registry at `/v2/`, the project's own client at `/_local/`.
+
+mod admin;
+mod answer;
+mod api;
+mod registry;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+
+use crate::daemon::Daemon;
+
+/// How long a client may take to send the head of a request.
+const HEAD: Duration = Duration::from_mins(1);
+/// How long requests under way may take when the server closes.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Serves until `stop` ends, then lets the requests under way end.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    daemon: Arc<Daemon>,
+    stop: impl Future<Output = ()>,
+) {
+    let connections = GracefulShutdown::new();
+    tokio::pin!(stop);
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, most likely: others must end before there can be new ones.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            () = &mut stop => break,
+        };
+        // Answers are small and should not wait for each other.
+        let _ = stream.set_nodelay(true);
+        let daemon = Arc::clone(&daemon);
+        let service = service_fn(move |request| {
+            let daemon = Arc::clone(&daemon);
+            async move { Ok::<_, Infallible>(route(&daemon, request).await) }
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection broke off");
+            }
+        });
+    }
+    drop(listener);
+    let ended = tokio::time::timeout(GRACE, connections.shutdown()).await;
+    if ended.is_err() {
+        tracing::debug!("requests were still under way");
+    }
+}
+
+async fn route(
+    daemon: &Arc<Daemon>,
+    request: hyper::Request<hyper::body::Incoming>,
+) -> answer::Answer {
+    let path = request.uri().path();
+    if path == "/v2" || path.starts_with("/v2/") {
+        registry::handle(&daemon.cloud, request).await
+    } else if path.starts_with("/_local/") {
+        admin::handle(daemon, request).await
+    } else {
+        api::handle(&daemon.cloud, request).await
+    }
+}

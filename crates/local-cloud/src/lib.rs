@@ -1,0 +1,25 @@
+//! An AWS for one machine: as much of ECS, ECR, SSM, Secrets Manager, CloudWatch Logs, STS and load balancing as a deployment needs.
+//!
+//! It is not a mock: tasks are processes made from the images that were pushed, behind a load balancer that takes requests. [`client`] starts and finds an
+//! instance; [`daemon`] is one.
+
+pub mod balancer;
+pub mod client;
+pub mod daemon;
+pub mod ecr;
+pub mod ecs;
+pub mod error;
+mod files;
+mod http;
+pub mod instance;
+pub mod logs;
+pub mod place;
+pub mod postgres;
+mod random;
+pub mod runner;
+pub mod secrets;
+pub mod sigv4;
+pub mod ssm;
+pub mod sts;
+pub mod task;
+mod value_from;

@@ -1,0 +1,607 @@
+//! Secrets Manager: secrets with versions and staging labels.
+//!
+//! Documented in the AWS Secrets Manager API reference. Values are kept as they are, in a file that only its owner reads.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::error::ApiError;
+use crate::place::{Place, page, parse, seconds};
+use crate::random::LETTERS;
+use crate::task::Millis;
+
+const INVALID: &str = "InvalidParameterException";
+const DAY: Millis = 24 * 60 * 60 * 1000;
+const CURRENT: &str = "AWSCURRENT";
+const PREVIOUS: &str = "AWSPREVIOUS";
+
+/// All secrets of the account.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secrets {
+    secrets: BTreeMap<String, Secret>,
+    #[serde(skip)]
+    generation: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Secret {
+    arn: String,
+    description: Option<String>,
+    tags: BTreeMap<String, String>,
+    created_at: Millis,
+    changed_at: Millis,
+    /// When it goes; until then it can be restored.
+    deleted_from: Option<Millis>,
+    versions: BTreeMap<String, Version>,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Version {
+    stages: Vec<String>,
+    string: Option<String>,
+    /// Base64, as on the wire.
+    binary: Option<String>,
+    created_at: Millis,
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Version")
+            .field("stages", &self.stages)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A value as it is sent.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Sent {
+    client_request_token: Option<String>,
+    secret_string: Option<String>,
+    secret_binary: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Named {
+    secret_id: String,
+}
+
+impl Secrets {
+    /// Counts changes since the state was loaded.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How many secrets there are.
+    pub fn len(&self) -> usize {
+        self.secrets.len()
+    }
+
+    /// Whether there are no secrets.
+    pub fn is_empty(&self) -> bool {
+        self.secrets.is_empty()
+    }
+
+    /// The string of a secret, by name or ARN, at a staging label or version (`AWSCURRENT` without either). Errors are in Secrets Manager's words.
+    pub fn value(
+        &self,
+        id: &str,
+        stage: Option<&str>,
+        version: Option<&str>,
+    ) -> Result<&str, ApiError> {
+        let (_, version) = self.readable(id)?.1.version(stage, version)?;
+        version.string.as_deref().ok_or_else(|| {
+            ApiError::new("InvalidRequestException", "The secret is binary, not text.")
+        })
+    }
+
+    /// Answers one operation of the API.
+    pub fn apply(
+        &mut self,
+        operation: &str,
+        request: &Value,
+        place: &Place,
+        now: Millis,
+    ) -> Result<Value, ApiError> {
+        self.forget_deleted(now);
+        match operation {
+            "CreateSecret" => self.create(request, place, now),
+            "PutSecretValue" | "UpdateSecret" => self.put(request, now),
+            "GetSecretValue" => self.get(request),
+            "DescribeSecret" => self.describe(request),
+            "ListSecrets" => self.list(request),
+            "DeleteSecret" => self.delete(request, now),
+            "RestoreSecret" => self.restore(request),
+            _ => Err(ApiError::unknown_operation("Secrets Manager", operation)),
+        }
+    }
+
+    fn create(&mut self, request: &Value, place: &Place, now: Millis) -> Result<Value, ApiError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Request {
+            name: String,
+            description: Option<String>,
+            #[serde(default)]
+            tags: Vec<Tag>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Tag {
+            key: String,
+            value: String,
+        }
+        let sent: Sent = parse(request, INVALID)?;
+        let request: Request = parse(request, INVALID)?;
+        let name = request.name;
+        let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte);
+        if name.is_empty() || name.len() > 512 || !name.bytes().all(letters) {
+            return Err(ApiError::new(
+                INVALID,
+                "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!",
+            ));
+        }
+        if let Some(known) = self.secrets.get(&name) {
+            return Err(if known.deleted_from.is_some() {
+                ApiError::new(
+                    "InvalidRequestException",
+                    "You can't create this secret because a secret with this name is already scheduled for deletion.",
+                )
+            } else {
+                ApiError::new(
+                    "ResourceExistsException",
+                    format!("The operation failed because the secret {name} already exists."),
+                )
+            });
+        }
+        let mut secret = Secret {
+            arn: place.arn(
+                "secretsmanager",
+                &format!("secret:{name}-{}", suffix(&name, now)),
+            ),
+            description: request.description,
+            tags: request
+                .tags
+                .into_iter()
+                .map(|tag| (tag.key, tag.value))
+                .collect(),
+            created_at: now,
+            changed_at: now,
+            deleted_from: None,
+            versions: BTreeMap::new(),
+        };
+        let mut answer = json!({"ARN": secret.arn, "Name": name});
+        if sent.secret_string.is_some() || sent.secret_binary.is_some() {
+            answer["VersionId"] = secret.add(&name, sent, now)?.into();
+        }
+        self.secrets.insert(name, secret);
+        self.generation += 1;
+        Ok(answer)
+    }
+
+    fn put(&mut self, request: &Value, now: Millis) -> Result<Value, ApiError> {
+        let sent: Sent = parse(request, INVALID)?;
+        let id: Named = parse(request, INVALID)?;
+        let name = self.readable(&id.secret_id)?.0.to_owned();
+        let secret = self.secrets.get_mut(&name).ok_or_else(not_found)?;
+        let version = secret.add(&name, sent, now)?;
+        self.generation += 1;
+        Ok(
+            json!({"ARN": secret.arn, "Name": name, "VersionId": version, "VersionStages": [CURRENT]}),
+        )
+    }
+
+    fn get(&self, request: &Value) -> Result<Value, ApiError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Request {
+            secret_id: String,
+            version_id: Option<String>,
+            version_stage: Option<String>,
+        }
+        let request: Request = parse(request, INVALID)?;
+        let (name, secret) = self.readable(&request.secret_id)?;
+        let (id, version) = secret.version(
+            request.version_stage.as_deref(),
+            request.version_id.as_deref(),
+        )?;
+        let mut out = json!({
+            "ARN": secret.arn,
+            "Name": name,
+            "VersionId": id,
+            "VersionStages": version.stages,
+            "CreatedDate": seconds(version.created_at),
+        });
+        if let Some(string) = &version.string {
+            out["SecretString"] = string.as_str().into();
+        }
+        if let Some(binary) = &version.binary {
+            out["SecretBinary"] = binary.as_str().into();
+        }
+        Ok(out)
+    }
+
+    fn describe(&self, request: &Value) -> Result<Value, ApiError> {
+        let id: Named = parse(request, INVALID)?;
+        let (name, secret) = self.find(&id.secret_id)?;
+        let mut out = secret.describe(name);
+        out["VersionIdsToStages"] = secret
+            .versions
+            .iter()
+            .map(|(id, version)| (id.clone(), json!(version.stages)))
+            .collect();
+        Ok(out)
+    }
+
+    fn list(&self, request: &Value) -> Result<Value, ApiError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Request {
+            #[serde(default)]
+            include_planned_deletion: bool,
+            #[serde(default)]
+            filters: Vec<Filter>,
+            max_results: Option<usize>,
+            next_token: Option<String>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Filter {
+            key: String,
+            values: Vec<String>,
+        }
+        let request: Request = parse(request, INVALID)?;
+        if let Some(filter) = request.filters.iter().find(|filter| filter.key != "name") {
+            return Err(ApiError::new(
+                INVALID,
+                format!(
+                    "The local cloud filters secrets by name, not by {}.",
+                    filter.key
+                ),
+            ));
+        }
+        let all = self
+            .secrets
+            .iter()
+            .filter(|(_, secret)| secret.deleted_from.is_none() || request.include_planned_deletion)
+            .filter(|(name, _)| {
+                request.filters.iter().all(|filter| {
+                    filter
+                        .values
+                        .iter()
+                        .any(|value| match value.strip_prefix('!') {
+                            Some(value) => !name.starts_with(value),
+                            None => name.starts_with(value.as_str()),
+                        })
+                })
+            })
+            .map(|(name, secret)| secret.describe(name))
+            .collect();
+        let size = request.max_results.unwrap_or(100);
+        let token = request.next_token.as_deref();
+        let (part, token) = page(all, token, size, "InvalidNextTokenException")?;
+        let mut out = json!({"SecretList": part});
+        if let Some(token) = token {
+            out["NextToken"] = token.into();
+        }
+        Ok(out)
+    }
+
+    fn delete(&mut self, request: &Value, now: Millis) -> Result<Value, ApiError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Request {
+            secret_id: String,
+            recovery_window_in_days: Option<u64>,
+            #[serde(default)]
+            force_delete_without_recovery: bool,
+        }
+        let request: Request = parse(request, INVALID)?;
+        let days = match request.recovery_window_in_days {
+            Some(days) if !(7..=30).contains(&days) || request.force_delete_without_recovery => {
+                return Err(ApiError::new(
+                    INVALID,
+                    "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive), and does not go with ForceDeleteWithoutRecovery.",
+                ));
+            }
+            Some(days) => days,
+            None if request.force_delete_without_recovery => 0,
+            None => 30,
+        };
+        let name = self.find(&request.secret_id)?.0.to_owned();
+        let secret = self.secrets.get_mut(&name).ok_or_else(not_found)?;
+        let at = now + days * DAY;
+        secret.deleted_from = Some(at);
+        let answer = json!({"ARN": secret.arn, "Name": name, "DeletionDate": seconds(at)});
+        self.generation += 1;
+        self.forget_deleted(now);
+        Ok(answer)
+    }
+
+    fn restore(&mut self, request: &Value) -> Result<Value, ApiError> {
+        let id: Named = parse(request, INVALID)?;
+        let name = self.find(&id.secret_id)?.0.to_owned();
+        let secret = self.secrets.get_mut(&name).ok_or_else(not_found)?;
+        secret.deleted_from = None;
+        self.generation += 1;
+        Ok(json!({"ARN": secret.arn, "Name": name}))
+    }
+
+    fn forget_deleted(&mut self, now: Millis) {
+        let before = self.secrets.len();
+        self.secrets
+            .retain(|_, secret| secret.deleted_from.is_none_or(|at| at > now));
+        if self.secrets.len() != before {
+            self.generation += 1;
+        }
+    }
+
+    /// By name, whole ARN, or ARN without the six characters at its end.
+    fn find(&self, id: &str) -> Result<(&str, &Secret), ApiError> {
+        self.secrets
+            .get_key_value(id)
+            .or_else(|| {
+                self.secrets.iter().find(|(_, secret)| {
+                    let arn = secret.arn.as_str();
+                    arn == id || arn.get(..arn.len() - 7) == Some(id)
+                })
+            })
+            .map(|(name, secret)| (name.as_str(), secret))
+            .ok_or_else(not_found)
+    }
+
+    /// As [`Self::find`], for all that a secret marked for deletion refuses.
+    fn readable(&self, id: &str) -> Result<(&str, &Secret), ApiError> {
+        let found = self.find(id)?;
+        if found.1.deleted_from.is_some() {
+            return Err(ApiError::new(
+                "InvalidRequestException",
+                "You can't perform this operation on the secret because it was marked for deletion.",
+            ));
+        }
+        Ok(found)
+    }
+}
+
+impl Secret {
+    /// Adds a version, which becomes the current one; its id. The same token and value again change nothing.
+    fn add(&mut self, name: &str, sent: Sent, now: Millis) -> Result<String, ApiError> {
+        if sent.secret_string.is_some() == sent.secret_binary.is_some() {
+            return Err(ApiError::new(
+                INVALID,
+                "You must provide either SecretString or SecretBinary.",
+            ));
+        }
+        let id = sent.client_request_token.unwrap_or_else(|| {
+            let count = self.versions.len();
+            hex::encode(&Sha256::digest(format!("{name} {now} {count}"))[..16])
+        });
+        if let Some(known) = self.versions.get(&id) {
+            return if known.string == sent.secret_string && known.binary == sent.secret_binary {
+                Ok(id)
+            } else {
+                Err(ApiError::new(
+                    "ResourceExistsException",
+                    "You can't use ClientRequestToken because that value is already in use for a version of this secret with another value.",
+                ))
+            };
+        }
+        for version in self.versions.values_mut() {
+            let was_current = version.stages.iter().any(|stage| stage == CURRENT);
+            version.stages.retain(|s| s != CURRENT && s != PREVIOUS);
+            if was_current {
+                version.stages.push(PREVIOUS.to_owned());
+            }
+        }
+        // Versions without a label are deprecated; Secrets Manager drops them in time.
+        self.versions
+            .retain(|_, version| !version.stages.is_empty());
+        self.versions.insert(
+            id.clone(),
+            Version {
+                stages: vec![CURRENT.to_owned()],
+                string: sent.secret_string,
+                binary: sent.secret_binary,
+                created_at: now,
+            },
+        );
+        self.changed_at = now;
+        Ok(id)
+    }
+
+    fn version(&self, stage: Option<&str>, id: Option<&str>) -> Result<(&str, &Version), ApiError> {
+        let wanted = stage.or(if id.is_none() { Some(CURRENT) } else { None });
+        self.versions
+            .iter()
+            .find(|(known, version)| {
+                id.is_none_or(|id| id == known.as_str())
+                    && wanted.is_none_or(|stage| version.stages.iter().any(|s| s == stage))
+            })
+            .map(|(id, version)| (id.as_str(), version))
+            .ok_or_else(|| {
+                let what = match (wanted, id) {
+                    (_, Some(id)) => format!("VersionId: {id}"),
+                    (stage, None) => format!("staging label: {}", stage.unwrap_or_default()),
+                };
+                ApiError::new(
+                    "ResourceNotFoundException",
+                    format!("Secrets Manager can't find the specified secret value for {what}"),
+                )
+            })
+    }
+
+    fn describe(&self, name: &str) -> Value {
+        let tags: Vec<Value> = self
+            .tags
+            .iter()
+            .map(|(key, value)| json!({"Key": key, "Value": value}))
+            .collect();
+        let mut out = json!({
+            "ARN": self.arn,
+            "Name": name,
+            "CreatedDate": seconds(self.created_at),
+            "LastChangedDate": seconds(self.changed_at),
+            "Tags": tags,
+        });
+        if let Some(description) = &self.description {
+            out["Description"] = description.as_str().into();
+        }
+        if let Some(at) = self.deleted_from {
+            out["DeletedDate"] = seconds(at);
+        }
+        out
+    }
+}
+
+fn not_found() -> ApiError {
+    ApiError::new(
+        "ResourceNotFoundException",
+        "Secrets Manager can't find the specified secret.",
+    )
+}
+
+/// Six letters that follow a secret's name in its ARN. They tell a new secret from a deleted one of the same name, so they come from name and time.
+fn suffix(name: &str, now: Millis) -> String {
+    Sha256::digest(format!("{name} {now}"))
+        .iter()
+        .take(6)
+        .map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = 1_753_000_000_000;
+
+    fn call(
+        secrets: &mut Secrets,
+        operation: &str,
+        request: &Value,
+    ) -> Result<Value, &'static str> {
+        let place = Place {
+            region: "us-east-1".to_owned(),
+            account: "000000000000".to_owned(),
+            port: 7411,
+        };
+        secrets
+            .apply(operation, request, &place, NOW)
+            .map_err(|error| error.code)
+    }
+
+    #[test]
+    fn a_secret_is_found_by_every_name_it_has() {
+        let mut secrets = Secrets::default();
+        let request =
+            json!({"Name": "prod/db", "SecretString": "sesame", "ClientRequestToken": "v1"});
+        let made = call(&mut secrets, "CreateSecret", &request).unwrap();
+        let arn = made["ARN"].as_str().unwrap().to_owned();
+        let (start, suffix) = arn.rsplit_once('-').unwrap();
+        assert_eq!(
+            start,
+            "arn:aws:secretsmanager:us-east-1:000000000000:secret:prod/db"
+        );
+        assert_eq!(suffix.len(), 6);
+        for id in ["prod/db", &arn, start] {
+            let got = call(&mut secrets, "GetSecretValue", &json!({"SecretId": id})).unwrap();
+            assert_eq!(got["SecretString"], "sesame", "{id}");
+        }
+        assert_eq!(
+            call(&mut secrets, "GetSecretValue", &json!({"SecretId": "prod"})),
+            Err("ResourceNotFoundException")
+        );
+        assert_eq!(
+            call(&mut secrets, "CreateSecret", &request),
+            Err("ResourceExistsException")
+        );
+        assert!(!format!("{secrets:?}").contains("sesame"));
+    }
+
+    #[test]
+    fn a_new_value_becomes_current_and_the_last_one_previous() {
+        let mut secrets = Secrets::default();
+        call(
+            &mut secrets,
+            "CreateSecret",
+            &json!({"Name": "s", "SecretString": "one", "ClientRequestToken": "v1"}),
+        )
+        .unwrap();
+        let put = json!({"SecretId": "s", "SecretString": "two", "ClientRequestToken": "v2"});
+        call(&mut secrets, "PutSecretValue", &put).unwrap();
+        // Again, as a client that retries does.
+        call(&mut secrets, "PutSecretValue", &put).unwrap();
+        let cases = [
+            (None, None, Ok("two")),
+            (Some("AWSPREVIOUS"), None, Ok("one")),
+            (None, Some("v1"), Ok("one")),
+            (
+                Some("AWSCURRENT"),
+                Some("v1"),
+                Err("ResourceNotFoundException"),
+            ),
+            (Some("OTHER"), None, Err("ResourceNotFoundException")),
+        ];
+        for (stage, version, expected) in cases {
+            let got = secrets
+                .value("s", stage, version)
+                .map_err(|error| error.code);
+            assert_eq!(got, expected, "{stage:?} {version:?}");
+        }
+        let other = json!({"SecretId": "s", "SecretString": "three", "ClientRequestToken": "v2"});
+        assert_eq!(
+            call(&mut secrets, "PutSecretValue", &other),
+            Err("ResourceExistsException")
+        );
+        let described = call(&mut secrets, "DescribeSecret", &json!({"SecretId": "s"})).unwrap();
+        assert_eq!(
+            described["VersionIdsToStages"],
+            json!({"v1": ["AWSPREVIOUS"], "v2": ["AWSCURRENT"]})
+        );
+    }
+
+    #[test]
+    fn a_deleted_secret_waits_and_can_come_back() {
+        let mut secrets = Secrets::default();
+        let id = json!({"SecretId": "s"});
+        call(
+            &mut secrets,
+            "CreateSecret",
+            &json!({"Name": "s", "SecretString": "one"}),
+        )
+        .unwrap();
+        call(&mut secrets, "DeleteSecret", &id).unwrap();
+        assert_eq!(
+            call(&mut secrets, "GetSecretValue", &id),
+            Err("InvalidRequestException")
+        );
+        assert_eq!(
+            call(&mut secrets, "ListSecrets", &json!({})).unwrap()["SecretList"],
+            json!([])
+        );
+        call(&mut secrets, "RestoreSecret", &id).unwrap();
+        assert_eq!(
+            call(&mut secrets, "GetSecretValue", &id).unwrap()["SecretString"],
+            "one"
+        );
+        call(
+            &mut secrets,
+            "DeleteSecret",
+            &json!({"SecretId": "s", "ForceDeleteWithoutRecovery": true}),
+        )
+        .unwrap();
+        assert_eq!(
+            call(&mut secrets, "GetSecretValue", &id),
+            Err("ResourceNotFoundException")
+        );
+        assert!(secrets.is_empty());
+    }
+}

@@ -1,0 +1,641 @@
+//! SSM's Parameter Store: strings by name, with their versions.
+//!
+//! Documented in the AWS Systems Manager API reference. A `SecureString` is kept as it is, in a file that only its owner reads: there is no key management here.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+use crate::place::{Place, page, parse, seconds};
+use crate::sts;
+use crate::task::Millis;
+
+const INVALID: &str = "ValidationException";
+/// How many versions of a parameter are kept, as SSM does.
+const VERSIONS: usize = 100;
+
+/// All parameters of the account.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ssm {
+    parameters: BTreeMap<String, Parameter>,
+    #[serde(skip)]
+    generation: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameter {
+    description: Option<String>,
+    tags: BTreeMap<String, String>,
+    /// The oldest first; never empty.
+    versions: Vec<Version>,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Version {
+    number: u64,
+    kind: Kind,
+    value: String,
+    at: Millis,
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Version")
+            .field("number", &self.number)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Kind {
+    String,
+    StringList,
+    SecureString,
+}
+
+impl Ssm {
+    /// Counts changes since the state was loaded.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How many parameters there are.
+    pub fn len(&self) -> usize {
+        self.parameters.len()
+    }
+
+    /// Whether there are no parameters.
+    pub fn is_empty(&self) -> bool {
+        self.parameters.is_empty()
+    }
+
+    /// The decrypted value of a parameter named as [`Self::apply`]'s `GetParameter` takes it: name or ARN, with an optional `:version`.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        let (_, version, _) = self.find(name)?;
+        Some(&version.value)
+    }
+
+    /// Answers one operation of the API.
+    pub fn apply(
+        &mut self,
+        operation: &str,
+        request: &Value,
+        place: &Place,
+        now: Millis,
+    ) -> Result<Value, ApiError> {
+        match operation {
+            "PutParameter" => self.put(request, now),
+            "GetParameter" => self.get(request, place),
+            "GetParameters" => self.get_many(request, place),
+            "GetParametersByPath" => self.get_by_path(request, place),
+            "DescribeParameters" => self.describe(request, place),
+            "DeleteParameter" => self.delete(request),
+            "DeleteParameters" => self.delete_many(request),
+            _ => Err(ApiError::unknown_operation("SSM", operation)),
+        }
+    }
+
+    /// Puts a `SecureString`; a new version only when the value is another one.
+    pub fn put_secure(&mut self, name: &str, value: &str, now: Millis) -> Result<(), ApiError> {
+        if self.value(name) == Some(value) {
+            return Ok(());
+        }
+        let request =
+            json!({"Name": name, "Value": value, "Type": "SecureString", "Overwrite": true});
+        self.put(&request, now).map(drop)
+    }
+
+    fn put(&mut self, request: &Value, now: Millis) -> Result<Value, ApiError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Request {
+            name: String,
+            value: String,
+            #[serde(rename = "Type")]
+            kind: Option<String>,
+            description: Option<String>,
+            #[serde(default)]
+            overwrite: bool,
+            #[serde(default)]
+            tags: Vec<Tag>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Tag {
+            key: String,
+            value: String,
+        }
+        let request: Request = parse(request, INVALID)?;
+        check_name(&request.name)?;
+        if request.value.is_empty() || request.value.len() > 8192 {
+            return Err(ApiError::new(
+                INVALID,
+                "The value of a parameter must have 1 to 8192 bytes.",
+            ));
+        }
+        let known = self.parameters.get(&request.name);
+        if known.is_some() && !request.overwrite {
+            return Err(ApiError::new(
+                "ParameterAlreadyExists",
+                "The parameter already exists. To overwrite this value, set the overwrite option in the request to true.",
+            ));
+        }
+        let last = known.and_then(|parameter| parameter.versions.last());
+        let kind = match (request.kind.as_deref(), last) {
+            (Some("String"), _) => Kind::String,
+            (Some("StringList"), _) => Kind::StringList,
+            (Some("SecureString"), _) => Kind::SecureString,
+            (None, Some(last)) => last.kind,
+            (None, None) => {
+                return Err(ApiError::new(
+                    INVALID,
+                    "A parameter type is required when you create a parameter.",
+                ));
+            }
+            (Some(other), _) => {
+                return Err(ApiError::new(
+                    "UnsupportedParameterType",
+                    format!("The parameter type {other} isn't supported."),
+                ));
+            }
+        };
+        let number = last.map_or(1, |last| last.number + 1);
+        let parameter = self
+            .parameters
+            .entry(request.name)
+            .or_insert_with(|| Parameter {
+                description: None,
+                tags: BTreeMap::new(),
+                versions: Vec::new(),
+            });
+        if request.description.is_some() {
+            parameter.description = request.description;
+        }
+        let tags = request.tags.into_iter().map(|tag| (tag.key, tag.value));
+        parameter.tags.extend(tags);
+        parameter.versions.push(Version {
+            number,
+            kind,
+            value: request.value,
+            at: now,
+        });
+        if parameter.versions.len() > VERSIONS {
+            parameter.versions.remove(0);
+        }
+        self.generation += 1;
+        Ok(json!({"Version": number, "Tier": "Standard"}))
+    }
+
+    fn get(&self, request: &Value, place: &Place) -> Result<Value, ApiError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Request {
+            name: String,
+            #[serde(default)]
+            with_decryption: bool,
+        }
+        let request: Request = parse(request, INVALID)?;
+        let found = self
+            .find(&request.name)
+            .ok_or_else(|| self.missing(&request.name))?;
+        Ok(json!({"Parameter": answer(found, request.with_decryption, place)}))
+    }
+
+    fn get_many(&self, request: &Value, place: &Place) -> Result<Value, ApiError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Request {
+            names: Vec<String>,
+            #[serde(default)]
+            with_decryption: bool,
+        }
+        let request: Request = parse(request, INVALID)?;
+        if request.names.is_empty() || request.names.len() > 10 {
+            return Err(ApiError::new(
+                INVALID,
+                "Member 'names' must have 1 to 10 items.",
+            ));
+        }
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for name in &request.names {
+            match self.find(name) {
+                Some(one) => found.push(answer(one, request.with_decryption, place)),
+                None => missing.push(name),
+            }
+        }
+        Ok(json!({"Parameters": found, "InvalidParameters": missing}))
+    }
+
+    fn get_by_path(&self, request: &Value, place: &Place) -> Result<Value, ApiError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Request {
+            path: String,
+            #[serde(default)]
+            recursive: bool,
+            #[serde(default)]
+            with_decryption: bool,
+            max_results: Option<usize>,
+            next_token: Option<String>,
+        }
+        let request: Request = parse(request, INVALID)?;
+        if !request.path.starts_with('/') {
+            return Err(ApiError::new(
+                INVALID,
+                "The parameter path must begin with a slash (/).",
+            ));
+        }
+        let prefix = format!("{}/", request.path.trim_end_matches('/'));
+        let all = self
+            .parameters
+            .keys()
+            .filter(|name| {
+                name.strip_prefix(&prefix)
+                    .is_some_and(|rest| request.recursive || !rest.contains('/'))
+            })
+            .filter_map(|name| self.find(name))
+            .map(|found| answer(found, request.with_decryption, place))
+            .collect();
+        let size = request.max_results.unwrap_or(10);
+        let token = request.next_token.as_deref();
+        let (part, token) = page(all, token, size, "InvalidNextToken")?;
+        Ok(with_token(json!({"Parameters": part}), token))
+    }
+
+    fn describe(&self, request: &Value, place: &Place) -> Result<Value, ApiError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Request {
+            #[serde(default)]
+            parameter_filters: Vec<Filter>,
+            max_results: Option<usize>,
+            next_token: Option<String>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Filter {
+            key: String,
+            option: Option<String>,
+            #[serde(default)]
+            values: Vec<String>,
+        }
+        let request: Request = parse(request, INVALID)?;
+        let mut all = Vec::new();
+        for (name, parameter) in &self.parameters {
+            let Some(version) = parameter.versions.last() else {
+                continue;
+            };
+            let mut wanted = true;
+            for filter in &request.parameter_filters {
+                let text = match filter.key.as_str() {
+                    "Name" => name.clone(),
+                    "Type" => format!("{:?}", version.kind),
+                    other => {
+                        return Err(ApiError::new(
+                            "InvalidFilterKey",
+                            format!(
+                                "The local cloud filters parameters by Name and Type, not by {other}."
+                            ),
+                        ));
+                    }
+                };
+                wanted &= filter.values.iter().any(|value| match &filter.option {
+                    Some(option) if option == "BeginsWith" => text.starts_with(value),
+                    Some(option) if option == "Contains" => text.contains(value),
+                    _ => text == *value,
+                });
+            }
+            if wanted {
+                let mut one = json!({
+                    "Name": name,
+                    "ARN": arn(name, place),
+                    "Type": version.kind,
+                    "LastModifiedDate": seconds(version.at),
+                    "LastModifiedUser": sts::caller(place),
+                    "Version": version.number,
+                    "Tier": "Standard",
+                    "Policies": [],
+                    "DataType": "text",
+                });
+                if let Some(description) = &parameter.description {
+                    one["Description"] = description.as_str().into();
+                }
+                all.push(one);
+            }
+        }
+        let size = request.max_results.unwrap_or(50);
+        let token = request.next_token.as_deref();
+        let (part, token) = page(all, token, size, "InvalidNextToken")?;
+        Ok(with_token(json!({"Parameters": part}), token))
+    }
+
+    fn delete(&mut self, request: &Value) -> Result<Value, ApiError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Request {
+            name: String,
+        }
+        let request: Request = parse(request, INVALID)?;
+        self.parameters
+            .remove(&request.name)
+            .ok_or_else(|| self.missing(&request.name))?;
+        self.generation += 1;
+        Ok(json!({}))
+    }
+
+    fn delete_many(&mut self, request: &Value) -> Result<Value, ApiError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Request {
+            names: Vec<String>,
+        }
+        let request: Request = parse(request, INVALID)?;
+        let (deleted, missing): (Vec<String>, Vec<String>) = request
+            .names
+            .into_iter()
+            .partition(|name| self.parameters.remove(name).is_some());
+        self.generation += 1;
+        Ok(json!({"DeletedParameters": deleted, "InvalidParameters": missing}))
+    }
+
+    /// By name or ARN, with an optional version selector: the name, the version, the selector.
+    fn find<'a, 'r>(&'a self, reference: &'r str) -> Option<(&'a str, &'a Version, &'r str)> {
+        let reference = name_of(reference);
+        let (name, selector) = match reference.split_once(':') {
+            Some((name, _)) => (name, &reference[name.len()..]),
+            None => (reference, ""),
+        };
+        let (name, parameter) = self.parameters.get_key_value(name)?;
+        let version = if selector.is_empty() {
+            parameter.versions.last()?
+        } else {
+            let number: u64 = selector[1..].parse().ok()?;
+            let mut versions = parameter.versions.iter();
+            versions.find(|version| version.number == number)?
+        };
+        Some((name, version, selector))
+    }
+
+    fn missing(&self, reference: &str) -> ApiError {
+        let name = name_of(reference).split(':').next().unwrap_or_default();
+        if self.parameters.contains_key(name) {
+            ApiError::new(
+                "ParameterVersionNotFound",
+                format!("Systems Manager could not find version {reference} of the parameter."),
+            )
+        } else {
+            ApiError::new(
+                "ParameterNotFound",
+                format!("Parameter {reference} not found."),
+            )
+        }
+    }
+}
+
+/// The name in an ARN `arn:aws:ssm:region:account:parameter/path`; a name is itself.
+///
+/// In the ARN of `/a/b` the leading slash is the one after `parameter`; the ARN of `b`, without a path, has one that is not part of the name.
+fn name_of(reference: &str) -> &str {
+    let Some(rest) = reference.strip_prefix("arn:aws:ssm:") else {
+        return reference;
+    };
+    let Some((_, path)) = rest.split_once(":parameter") else {
+        return reference;
+    };
+    let name = path.strip_prefix('/').unwrap_or(path);
+    if name.contains('/') { path } else { name }
+}
+
+fn arn(name: &str, place: &Place) -> String {
+    let slash = if name.starts_with('/') { "" } else { "/" };
+    place.arn("ssm", &format!("parameter{slash}{name}"))
+}
+
+fn answer(
+    (name, version, selector): (&str, &Version, &str),
+    decrypt: bool,
+    place: &Place,
+) -> Value {
+    let value = if version.kind == Kind::SecureString && !decrypt {
+        // What stands for the ciphertext tells nothing of the value.
+        use base64::Engine as _;
+        let opaque = format!("encrypted: {name} version {}", version.number);
+        base64::engine::general_purpose::STANDARD.encode(opaque)
+    } else {
+        version.value.clone()
+    };
+    let mut out = json!({
+        "Name": name,
+        "Type": version.kind,
+        "Value": value,
+        "Version": version.number,
+        "LastModifiedDate": seconds(version.at),
+        "ARN": arn(name, place),
+        "DataType": "text",
+    });
+    if !selector.is_empty() {
+        out["Selector"] = selector.into();
+    }
+    out
+}
+
+fn check_name(name: &str) -> Result<(), ApiError> {
+    let invalid = |message: &str| Err(ApiError::new(INVALID, message));
+    let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
+    if name.is_empty() || name.len() > 1011 || !name.bytes().all(letters) {
+        return invalid(
+            "Parameter name must be 1 to 1011 of the letters a-zA-Z0-9_.- and '/' between parts of a path.",
+        );
+    }
+    if name.contains('/') && !name.starts_with('/') {
+        return invalid(
+            "Parameter name must be a fully qualified name: a path begins with a slash (/).",
+        );
+    }
+    if name.ends_with('/') || name.contains("//") {
+        return invalid("Parameter name must not end with a slash or have an empty part.");
+    }
+    let first = name.trim_start_matches('/').to_ascii_lowercase();
+    if first.starts_with("aws") || first.starts_with("ssm") {
+        return invalid(
+            "Parameter name: can't be prefixed with \"aws\" or \"ssm\" (case-insensitive).",
+        );
+    }
+    Ok(())
+}
+
+fn with_token(mut answer: Value, token: Option<String>) -> Value {
+    if let Some(token) = token {
+        answer["NextToken"] = token.into();
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> Place {
+        Place {
+            region: "us-east-1".to_owned(),
+            account: "000000000000".to_owned(),
+            port: 7411,
+        }
+    }
+
+    fn call(ssm: &mut Ssm, operation: &str, request: &Value) -> Result<Value, &'static str> {
+        ssm.apply(operation, request, &place(), 1_753_000_000_000)
+            .map_err(|error| error.code)
+    }
+
+    fn filled() -> Ssm {
+        let mut ssm = Ssm::default();
+        for (name, kind) in [
+            ("/api/db", "SecureString"),
+            ("/api/deep/x", "String"),
+            ("plain", "StringList"),
+        ] {
+            let request = json!({"Name": name, "Value": format!("value of {name}"), "Type": kind});
+            call(&mut ssm, "PutParameter", &request).unwrap();
+        }
+        ssm
+    }
+
+    #[test]
+    fn a_parameter_is_read_by_name_arn_and_version() {
+        let mut ssm = filled();
+        let put = json!({"Name": "/api/db", "Value": "second", "Overwrite": true});
+        assert_eq!(call(&mut ssm, "PutParameter", &put).unwrap()["Version"], 2);
+        let cases = [
+            ("/api/db", Some("second")),
+            ("/api/db:1", Some("value of /api/db")),
+            ("/api/db:3", None),
+            (
+                "arn:aws:ssm:us-east-1:000000000000:parameter/api/db",
+                Some("second"),
+            ),
+            (
+                "arn:aws:ssm:us-east-1:000000000000:parameter/api/db:1",
+                Some("value of /api/db"),
+            ),
+            (
+                "arn:aws:ssm:us-east-1:000000000000:parameter/plain",
+                Some("value of plain"),
+            ),
+            ("/nothing", None),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(ssm.value(name), expected, "{name}");
+        }
+        let get = |ssm: &mut Ssm, name| call(ssm, "GetParameter", &json!({"Name": name}));
+        assert_eq!(get(&mut ssm, "/api/db:3"), Err("ParameterVersionNotFound"));
+        assert_eq!(get(&mut ssm, "/nothing"), Err("ParameterNotFound"));
+    }
+
+    #[test]
+    fn a_secure_string_is_shown_only_decrypted() {
+        let mut ssm = filled();
+        let get = |ssm: &mut Ssm, decrypt: bool| {
+            let request = json!({"Name": "/api/db", "WithDecryption": decrypt});
+            call(ssm, "GetParameter", &request).unwrap()["Parameter"].clone()
+        };
+        assert_eq!(get(&mut ssm, true)["Value"], "value of /api/db");
+        assert_eq!(get(&mut ssm, true)["Type"], "SecureString");
+        assert_ne!(get(&mut ssm, false)["Value"], "value of /api/db");
+        assert!(!format!("{ssm:?}").contains("value of"));
+    }
+
+    #[test]
+    fn lists_by_names_and_paths() {
+        let mut ssm = filled();
+        let names = json!({"Names": ["plain", "/nothing"]});
+        let answer = call(&mut ssm, "GetParameters", &names).unwrap();
+        assert_eq!(answer["Parameters"][0]["Name"], "plain");
+        assert_eq!(answer["InvalidParameters"], json!(["/nothing"]));
+        for (path, recursive, expected) in [
+            ("/api", false, 1),
+            ("/api/", true, 2),
+            ("/", true, 2),
+            ("/ap", true, 0),
+        ] {
+            let request = json!({"Path": path, "Recursive": recursive});
+            let answer = call(&mut ssm, "GetParametersByPath", &request).unwrap();
+            assert_eq!(
+                answer["Parameters"].as_array().unwrap().len(),
+                expected,
+                "{path}"
+            );
+        }
+        let filter = json!({"ParameterFilters": [{"Key": "Name", "Option": "BeginsWith", "Values": ["/api"]}]});
+        let answer = call(&mut ssm, "DescribeParameters", &filter).unwrap();
+        assert_eq!(answer["Parameters"].as_array().unwrap().len(), 2);
+        assert!(answer["Parameters"][0].get("Value").is_none());
+    }
+
+    #[test]
+    fn what_ssm_refuses() {
+        let mut ssm = filled();
+        let cases = [
+            (
+                json!({"Name": "plain", "Value": "x", "Type": "String"}),
+                "ParameterAlreadyExists",
+            ),
+            (json!({"Name": "new", "Value": "x"}), INVALID),
+            (
+                json!({"Name": "new", "Value": "", "Type": "String"}),
+                INVALID,
+            ),
+            (
+                json!({"Name": "new", "Value": "x", "Type": "Number"}),
+                "UnsupportedParameterType",
+            ),
+            (
+                json!({"Name": "a/b", "Value": "x", "Type": "String"}),
+                INVALID,
+            ),
+            (
+                json!({"Name": "/aws/b", "Value": "x", "Type": "String"}),
+                INVALID,
+            ),
+            (
+                json!({"Name": "a b", "Value": "x", "Type": "String"}),
+                INVALID,
+            ),
+            (json!({"Value": "x", "Type": "String"}), INVALID),
+        ];
+        for (request, code) in cases {
+            assert_eq!(
+                call(&mut ssm, "PutParameter", &request),
+                Err(code),
+                "{request}"
+            );
+        }
+        assert_eq!(
+            call(&mut ssm, "LabelParameterVersion", &json!({})),
+            Err("UnknownOperationException")
+        );
+    }
+
+    #[test]
+    fn the_same_secure_value_makes_no_new_version() {
+        let mut ssm = Ssm::default();
+        for (value, generation) in [("a", 1), ("a", 1), ("b", 2)] {
+            ssm.put_secure("/x", value, 0).unwrap();
+            assert_eq!(ssm.generation(), generation);
+        }
+        let delete = json!({"Names": ["/x", "/y"]});
+        let answer = call(&mut ssm, "DeleteParameters", &delete).unwrap();
+        assert_eq!(
+            answer,
+            json!({"DeletedParameters": ["/x"], "InvalidParameters": ["/y"]})
+        );
+        assert!(ssm.is_empty());
+    }
+}

@@ -1,0 +1,118 @@
+//! Releases that must go away by themselves, each for its own reason, while the old version answers every request.
+
+use std::time::{Duration, Instant};
+
+use longshore_tests::{Load, Project, skip_without};
+
+use crate::{commit, one_at_a_time, url};
+
+#[test]
+fn a_bad_release_goes_away_by_itself() {
+    if skip_without("go", "version") {
+        return;
+    }
+    let _guard = one_at_a_time();
+    let project = Project::example();
+    let good_commit = project.commit_of_head();
+    let good = project.deploy(&[]).expect(0).json();
+    let url = url(&good);
+
+    let sidecar = r#""containerDefinitions": [{"name": "sidecar", "image": "127.0.0.1:1/nowhere@sha256:0000000000000000000000000000000000000000000000000000000000000000", "essential": false},"#;
+    let task = "api/task-definition.json";
+    let pipeline = "api/pipeline.toml";
+    let list = r#""containerDefinitions": ["#;
+    let entry = r#""essential": true,"#;
+    let no_program = r#""essential": true, "entryPoint": ["/no-such-program"],"#;
+    let secret = r#"secrets = { DATABASE_URL = "/local/api/database-url" }"#;
+    let no_secret = r#"secrets = { DATABASE_URL = "/local/api/no-such-parameter" }"#;
+    let fault = |fault| Change::Variable(fault);
+    let edit = Change::Edit;
+    let table = [
+        ("exit", fault("API_FAULT=exit"), "exit", Some(3)),
+        (
+            "unhealthy",
+            fault("API_FAULT=unhealthy"),
+            "health-check",
+            None,
+        ),
+        ("hang", fault("API_FAULT=hang"), "health-check", None),
+        (
+            "no such program",
+            edit(task, entry, no_program),
+            "cannot-start",
+            None,
+        ),
+        (
+            "no such image",
+            edit(task, list, sidecar),
+            "image-pull",
+            None,
+        ),
+        (
+            "no such secret",
+            edit(pipeline, secret, no_secret),
+            "secret",
+            None,
+        ),
+    ];
+    for (name, change, code, exit_code) in table {
+        let load = Load::start(&format!("{url}/version"));
+        let started = Instant::now();
+        let run = match change {
+            Change::Variable(variable) => project.deploy(&["--variable", variable]),
+            Change::Edit(file, from, to) => {
+                project.edit(file, from, to);
+                let run = project.deploy(&[]);
+                project.edit(file, to, from);
+                run
+            }
+        };
+        let took = started.elapsed();
+        let tally = load.end();
+        let run = run.expect(4);
+        let receipt = run.json();
+        eprintln!(
+            "{name}: {took:.1?}, {} requests; {}",
+            tally.ok, receipt["cause"]["message"]
+        );
+        assert_eq!(receipt["outcome"], "rolled-back", "{name}");
+        assert_eq!(receipt["cause"]["code"], code, "{name}: {}", run.stderr);
+        assert_eq!(
+            receipt["liveTaskDefinition"], good["taskDefinition"],
+            "{name}"
+        );
+        if let Some(exit_code) = exit_code {
+            assert_eq!(receipt["cause"]["exitCode"], exit_code, "{name}");
+            let tail = receipt["cause"]["logTail"].to_string();
+            assert!(tail.contains("API_FAULT=exit"), "{name}: {tail}");
+        }
+        assert_eq!(tally.failures(), 0, "{name}: {tally:?}");
+        assert_eq!(
+            tally.bodies.len(),
+            1,
+            "{name}: the bad version answered: {tally:?}"
+        );
+        assert_eq!(commit(&url), good_commit, "{name}");
+        assert!(took < Duration::from_secs(120), "{name}: {took:?}");
+    }
+}
+
+enum Change {
+    Variable(&'static str),
+    Edit(&'static str, &'static str, &'static str),
+}
+
+/// A first release has nothing to go back to, and a good one mends it.
+#[test]
+fn a_bad_first_release_is_told_and_mended_by_the_next() {
+    if skip_without("go", "version") {
+        return;
+    }
+    let _guard = one_at_a_time();
+    let project = Project::example();
+    let run = project.deploy(&["--variable", "API_FAULT=exit"]).expect(5);
+    assert!(run.stderr.contains("no earlier revision"), "{}", run.stderr);
+    assert_eq!(run.json()["outcome"], "failed");
+    let good = project.deploy(&["--supersede"]).expect(0).json();
+    assert_eq!(good["outcome"], "succeeded");
+}

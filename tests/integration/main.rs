@@ -1,0 +1,36 @@
+//! Longshore end to end, in one binary: building and linking once is quicker than many times.
+
+mod bad_releases;
+mod clients;
+mod configuration;
+mod interrupts;
+mod messages;
+mod release;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Deployments under load are told apart from a loaded machine by running one at a time.
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The first address in a receipt.
+fn url(receipt: &serde_json::Value) -> String {
+    receipt["url"]
+        .as_str()
+        .expect("the receipt has an address")
+        .to_owned()
+}
+
+/// `commit` of the service that answers.
+fn commit(url: &str) -> String {
+    let (status, body) =
+        longshore_tests::get(&format!("{url}/version")).expect("the service answers");
+    assert_eq!(status, 200, "{body}");
+    let version: serde_json::Value = serde_json::from_str(&body).expect("the version is JSON");
+    version["commit"]
+        .as_str()
+        .expect("it names the commit")
+        .to_owned()
+}

@@ -1,0 +1,45 @@
+//! The arguments of every command in one place, as `--help` shows them.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+
+/// From a commit to a live rolling deployment on Amazon ECS, and back when the new version is bad.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Show what happens inside, on standard error.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build, push, roll out, watch, and go back if the new version is bad.
+    Deploy(commands::deploy::Args),
+    /// Go back to the revision that was rolled out well before the present one.
+    Rollback(commands::rollback::Args),
+    /// Show what a service runs.
+    Status(commands::status::Args),
+    /// Build the image and leave it as an OCI image layout; prints its digest.
+    Build(commands::build::Args),
+    /// Check pipeline.toml and the task definition of every service; offline.
+    Check(commands::check::Args),
+    /// Explain a kind of finding, or list them all.
+    Explain(commands::explain::Args),
+    /// Print the task definition as it would be registered.
+    Render(commands::render::Args),
+    /// Run the AWS that longshore carries with it, on this machine.
+    Local(commands::local::Args),
+    /// Write the JSON Schemas that editors use and the table of findings, or check that they are up to date.
+    Schema(commands::schema::Args),
+}

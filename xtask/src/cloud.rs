@@ -1,0 +1,276 @@
+//! The AWS of an environment: the real one, or the one on this machine. From here on there is no difference between them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use aws::{Access, Aws, Connection, ErrorKind};
+use local_cloud::client::{self, Instance, Started};
+use local_cloud::daemon::{Provision, ProvisionPostgres, ProvisionTargetGroup};
+use rollout::plan::{LoadBalancer, NewService, ServiceSettings};
+use serde_json::Value;
+use service_config::{Embedded, Environment, Inputs, NetworkMode, Service};
+
+use crate::commands::local;
+use crate::exit::refused;
+use crate::project::Project;
+use crate::ui::Ui;
+
+/// An environment, connected.
+pub struct Cloud {
+    /// The clients.
+    pub aws: Aws,
+    /// Account that the credentials belong to.
+    pub account: String,
+    /// Region that requests go to.
+    pub region: String,
+    /// ECS cluster.
+    pub cluster: String,
+    /// ECS service.
+    pub service: String,
+    /// Where the service answers, when longshore knows.
+    pub url: Option<String>,
+    /// How to make the service when it is not there.
+    pub create: Option<NewService>,
+}
+
+/// Connects to the AWS of an environment; starts and furnishes the embedded one where that is meant.
+pub async fn open(
+    project: &Project,
+    service: &Service,
+    environment: &str,
+    ui: &mut Ui,
+) -> anyhow::Result<Cloud> {
+    let settings = service.environment(environment)?;
+    let Some(embedded) = &settings.embedded else {
+        return connect(service, settings, None).await;
+    };
+    ui.stage("local", "the AWS on this machine");
+    let options = local::options(project)?;
+    let (instance, started) = tokio::task::block_in_place(|| client::start(&options))?;
+    if started == Started::Started {
+        let isolation = instance.status().await?.isolation;
+        if isolation != "namespaces" {
+            ui.line(&format!("tasks run as {isolation}"));
+        }
+    }
+    let provision = provision(service, environment, settings, embedded, &instance)?;
+    let provisioned = instance.provision(&provision).await?;
+    if let Some(postgres) = &provisioned.postgres {
+        ui.line(&format!("PostgreSQL: {postgres}"));
+    }
+    let mut cloud = connect(service, settings, Some(&instance)).await?;
+    cloud.url = provisioned.url;
+    cloud.create = Some(NewService {
+        desired_count: embedded.desired_count.unwrap_or(2),
+        load_balancer: container_port(service)
+            .zip(provisioned.target_group_arn)
+            .map(|(port, target_group_arn)| LoadBalancer {
+                target_group_arn,
+                container: service.pipeline.deploy.container.clone(),
+                port,
+            }),
+        // The tasks of one machine have no real subnet; awsvpc wants one named.
+        subnets: match service.task_definition.network_mode {
+            Some(NetworkMode::Awsvpc) => vec!["subnet-local".to_owned()],
+            _ => Vec::new(),
+        },
+        settings: service_settings(service),
+    });
+    ui.done(&format!(
+        "the AWS on this machine answers at {}",
+        instance.endpoint
+    ));
+    Ok(cloud)
+}
+
+/// Connects without starting or making anything: for commands that only look.
+pub async fn look(
+    project: &Project,
+    service: &Service,
+    environment: &str,
+) -> anyhow::Result<Cloud> {
+    let settings = service.environment(environment)?;
+    if settings.embedded.is_none() {
+        return connect(service, settings, None).await;
+    }
+    let options = local::options(project)?;
+    let Some(instance) = tokio::task::block_in_place(|| client::find(&options.home))? else {
+        return Err(refused(
+            "the AWS on this machine is not running",
+            Some(
+                "`cargo xtask deploy` starts it and deploys; `cargo xtask local up` only starts it",
+            ),
+        ));
+    };
+    let mut cloud = connect(service, settings, Some(&instance)).await?;
+    let status = instance.status().await?;
+    cloud.url = status
+        .services
+        .into_iter()
+        .find(|s| s.name == cloud.service)
+        .and_then(|s| s.url);
+    Ok(cloud)
+}
+
+/// Connects to an instance of the AWS on this machine.
+pub async fn connect_instance(instance: &Instance) -> Aws {
+    Aws::connect(&connection_to(instance)).await
+}
+
+async fn connect(
+    service: &Service,
+    settings: &Environment,
+    instance: Option<&Instance>,
+) -> anyhow::Result<Cloud> {
+    let connection = match instance {
+        Some(instance) => connection_to(instance),
+        None => Connection {
+            region: settings.region.clone(),
+            ..Connection::default()
+        },
+    };
+    let aws = Aws::connect(&connection).await;
+    let Some(region) = aws.region().map(str::to_owned) else {
+        return Err(refused(
+            "no AWS region is set",
+            Some("name `region` in the environment of pipeline.toml, or set AWS_REGION"),
+        ));
+    };
+    let identity = aws.identity().await.map_err(|error| {
+        let hint = match error.kind {
+            ErrorKind::Credentials => Some("sign in (for example `aws sso login`), or in GitHub Actions let configure-aws-credentials assume the role"),
+            ErrorKind::Transient | ErrorKind::Refused => None,
+        };
+        refused(error.message, hint)
+    })?;
+    if let Some(account) = settings.account.as_deref()
+        && account != identity.account
+    {
+        return Err(refused(
+            format!(
+                "the credentials belong to account {} ({}), the environment names account {account}",
+                identity.account, identity.arn
+            ),
+            Some("use credentials of the account that pipeline.toml names"),
+        ));
+    }
+    Ok(Cloud {
+        aws,
+        account: identity.account,
+        region,
+        cluster: settings
+            .cluster
+            .clone()
+            .unwrap_or_else(|| "default".to_owned()),
+        service: settings
+            .service
+            .clone()
+            .unwrap_or_else(|| service.pipeline.service.name.clone()),
+        url: None,
+        create: None,
+    })
+}
+
+fn connection_to(instance: &Instance) -> Connection {
+    Connection {
+        region: Some(instance.region.clone()),
+        endpoint: Some(instance.endpoint.clone()),
+        access: Some(Access {
+            key_id: instance.access_key_id.clone(),
+            secret: instance.secret_access_key.clone(),
+        }),
+    }
+}
+
+/// The settings of a service that the pipeline file names.
+pub fn service_settings(service: &Service) -> ServiceSettings {
+    let deploy = &service.pipeline.deploy;
+    ServiceSettings {
+        minimum_healthy_percent: deploy.minimum_healthy_percent,
+        maximum_percent: deploy.maximum_percent,
+        circuit_breaker: deploy.circuit_breaker,
+    }
+}
+
+/// What infrastructure code would have made.
+fn provision(
+    service: &Service,
+    environment: &str,
+    settings: &Environment,
+    embedded: &Embedded,
+    instance: &Instance,
+) -> anyhow::Result<Provision> {
+    let document = service.render(&Inputs {
+        environment,
+        image: "",
+        commit: "",
+        account: &instance.account,
+        region: &instance.region,
+        variables: &BTreeMap::new(),
+    })?;
+    let document: Value = serde_json::from_str(&document)?;
+    let groups: BTreeSet<String> = document["containerDefinitions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|container| container["logConfiguration"]["options"]["awslogs-group"].as_str())
+        .map(str::to_owned)
+        .collect();
+    let name = &service.pipeline.service.name;
+    Ok(Provision {
+        cluster: settings
+            .cluster
+            .clone()
+            .unwrap_or_else(|| "default".to_owned()),
+        target_group: container_port(service).map(|_| ProvisionTargetGroup {
+            name: name.clone(),
+            listen_port: embedded.port.unwrap_or(0),
+            health_check_path: embedded
+                .health_path
+                .clone()
+                .unwrap_or_else(|| "/health".to_owned()),
+        }),
+        postgres: embedded
+            .postgres
+            .as_ref()
+            .map(|postgres| ProvisionPostgres {
+                name: name.clone(),
+                database: postgres.database.clone(),
+                parameter: postgres.parameter.clone(),
+                fallback: postgres.fallback.clone(),
+            }),
+        log_groups: groups.into_iter().collect(),
+    })
+}
+
+/// The first port of the deployed container.
+fn container_port(service: &Service) -> Option<u16> {
+    let containers = &service.task_definition.container_definitions;
+    let container = containers
+        .iter()
+        .find(|c| c.name.as_ref() == Some(&service.pipeline.deploy.container))?;
+    let port = container
+        .port_mappings
+        .iter()
+        .flatten()
+        .find_map(|mapping| mapping.container_port)?;
+    u16::try_from(port).ok()
+}
+
+/// Folder of a service's build output.
+pub fn build_folder(project: &Project, service: &Service) -> anyhow::Result<PathBuf> {
+    Ok(project
+        .home()?
+        .join("build")
+        .join(&service.pipeline.service.name))
+}
+
+/// How long a deployment may take.
+pub fn timeout_seconds(service: &Service) -> u64 {
+    const DEFAULT: u64 = 30 * 60;
+    service
+        .pipeline
+        .deploy
+        .timeout
+        .map_or(DEFAULT, |timeout| timeout.duration().as_secs())
+}

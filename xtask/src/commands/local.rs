@@ -1,0 +1,228 @@
+//! `local`: the AWS that longshore carries with it, on this machine.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr as _;
+
+use anyhow::Context as _;
+use clap::{Subcommand, ValueEnum};
+use local_cloud::client::{self, Instance, Options, Pace, Started, Status};
+
+use super::OutputFormat;
+use crate::cloud::connect_instance;
+use crate::exit::refused;
+use crate::project::Project;
+use crate::release::{mega, revision};
+use crate::ui;
+
+/// The argument with which the task runner enters this program again.
+const SANDBOX: &str = "sandbox";
+
+/// Arguments of `local`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: LocalCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum LocalCommand {
+    /// Start it.
+    Up {
+        /// Loopback port; 7411 when left out (or LONGSHORE_LOCAL_PORT).
+        #[arg(long)]
+        port: Option<u16>,
+        /// How fast it is: a deployment in seconds, or the times that ECS takes.
+        #[arg(long, value_enum, default_value_t = PaceArg::Quick)]
+        pace: PaceArg,
+    },
+    /// Stop it, with all that it runs. What it knows stays.
+    Down,
+    /// Show what it runs.
+    Status {
+        /// What is printed on standard output.
+        #[arg(long, value_enum, default_value_t)]
+        format: OutputFormat,
+    },
+    /// Print the output of the tasks of a log group; all groups' names when none is given.
+    Logs {
+        /// Log group, such as `/local/api`.
+        group: Option<String>,
+    },
+    /// Print `export` lines that point any AWS client at it.
+    Env,
+    /// The process itself; `up` and `deploy` start it in the background.
+    #[command(hide = true)]
+    Serve {
+        #[arg(long)]
+        home: PathBuf,
+        #[arg(long)]
+        port: Option<u16>,
+        #[arg(long, value_enum, default_value_t = PaceArg::Quick)]
+        pace: PaceArg,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PaceArg {
+    Quick,
+    Aws,
+}
+
+impl From<PaceArg> for Pace {
+    fn from(pace: PaceArg) -> Self {
+        match pace {
+            PaceArg::Quick => Self::Quick,
+            PaceArg::Aws => Self::Aws,
+        }
+    }
+}
+
+/// Runs the sandbox's part when this process was started for it.
+pub fn sandbox_entry() -> Option<ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    let entered = args.next()? == "local" && args.next()? == SANDBOX;
+    if !entered {
+        return None;
+    }
+    Some(local_cloud::runner::sandbox_main(&args.next()?))
+}
+
+/// How the instance of this project is started.
+pub fn options(project: &Project) -> anyhow::Result<Options> {
+    let port = match std::env::var("LONGSHORE_LOCAL_PORT") {
+        Ok(port) => Some(
+            u16::from_str(&port)
+                .with_context(|| format!("LONGSHORE_LOCAL_PORT is `{port}`, not a port"))?,
+        ),
+        Err(_) => None,
+    };
+    let mut options = Options::new(project.home()?.join("local"))?;
+    options.port = port;
+    Ok(options)
+}
+
+/// Runs `local`.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let LocalCommand::Serve { home, port, pace } = args.command {
+        let mut options = Options::new(home)?;
+        options.port = port;
+        options.pace = pace.into();
+        client::serve(options).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let project = Project::find()?;
+    let mut options = options(&project)?;
+    match args.command {
+        LocalCommand::Up { port, pace } => {
+            options.port = port.or(options.port);
+            options.pace = pace.into();
+            let (instance, started) = tokio::task::block_in_place(|| client::start(&options))?;
+            let word = match started {
+                Started::Started => "started",
+                Started::AlreadyRunning => "running already",
+            };
+            ui::say(&format!("{word}, at {}", instance.endpoint));
+        }
+        LocalCommand::Down => match tokio::task::block_in_place(|| client::find(&options.home))? {
+            Some(instance) => {
+                instance.shutdown().await?;
+                ui::say("stopped; what it knows stays for the next time");
+            }
+            None => ui::say("not running"),
+        },
+        LocalCommand::Status { format } => {
+            let status = running(&options)?.status().await?;
+            ui::print(&match format {
+                OutputFormat::Text => status_text(&status),
+                OutputFormat::Json => format!("{}\n", serde_json::to_string_pretty(&status)?),
+            });
+        }
+        LocalCommand::Logs { group } => {
+            let aws = connect_instance(&running(&options)?).await;
+            let lines = match group {
+                Some(group) => aws.log_lines(&group).await?,
+                None => aws.log_groups().await?,
+            };
+            for line in lines {
+                ui::print(&format!("{line}\n"));
+            }
+        }
+        LocalCommand::Env => {
+            for (name, value) in running(&options)?.exports() {
+                ui::print(&format!("export {name}='{value}'\n"));
+            }
+        }
+        LocalCommand::Serve { .. } => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn running(options: &Options) -> anyhow::Result<Instance> {
+    tokio::task::block_in_place(|| client::find(&options.home))?.ok_or_else(|| {
+        refused(
+            "the AWS on this machine is not running",
+            Some("start it with `cargo xtask local up`"),
+        )
+    })
+}
+
+fn status_text(status: &Status) -> String {
+    let mut out = String::new();
+    let mut row = |name: &str, value: &str| {
+        let _ = writeln!(out, "{name:>10}  {value}");
+    };
+    row(
+        "endpoint",
+        &format!(
+            "{} (process {}, up {} s)",
+            status.endpoint, status.pid, status.uptime_seconds
+        ),
+    );
+    row("home", &status.home);
+    row("tasks in", &status.isolation);
+    for service in &status.services {
+        row(
+            "service",
+            &format!(
+                "{}/{} {}: {} of {} tasks run{}",
+                service.cluster,
+                service.name,
+                revision(&service.task_definition),
+                service.running,
+                service.desired,
+                service
+                    .url
+                    .as_ref()
+                    .map_or_else(String::new, |url| format!(", {url}")),
+            ),
+        );
+    }
+    for target in status.target_groups.iter().flat_map(|group| &group.targets) {
+        let reason = target
+            .reason
+            .as_ref()
+            .map_or_else(String::new, |reason| format!(" ({reason})"));
+        row(
+            "target",
+            &format!("task {} {}{reason}", target.task, target.health),
+        );
+    }
+    for (parameter, state) in &status.postgres {
+        row("postgres", &format!("{parameter}: {state}"));
+    }
+    let sizes = &status.sizes;
+    row(
+        "holds",
+        &format!(
+            "{} repositories, {} images ({:.1} MB), {} parameters, {} log groups",
+            sizes.repositories,
+            sizes.images,
+            mega(sizes.image_bytes),
+            sizes.parameters,
+            sizes.log_groups
+        ),
+    );
+    out
+}

@@ -1,0 +1,227 @@
+//! The repository that a command works on: its services, its commit, and the folder for what longshore makes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use diagnostic::Severity;
+use service_config::{Loaded, Service};
+use xshell::{Shell, cmd};
+
+use crate::commands::current_dir;
+use crate::exit::bad_input;
+
+/// The repository.
+pub struct Project {
+    /// Its top folder.
+    pub root: PathBuf,
+    shell: Shell,
+    in_git: bool,
+}
+
+/// The commit that is built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Full hash; `-dirty` behind it when the sources differ from it; `unversioned` outside a git repository.
+    pub name: String,
+    /// Whether the sources differ from the commit.
+    pub dirty: bool,
+}
+
+impl Commit {
+    /// As people write it.
+    pub fn short(&self) -> String {
+        let (hash, rest) = self.name.split_at(self.name.len().min(12));
+        if self.dirty && rest.ends_with("-dirty") {
+            format!("{hash}-dirty")
+        } else {
+            hash.to_owned()
+        }
+    }
+}
+
+impl Project {
+    /// The project that the current folder is in.
+    pub fn find() -> anyhow::Result<Self> {
+        let shell = Shell::new().context("the current folder cannot be used")?;
+        let top = cmd!(shell, "git rev-parse --show-toplevel")
+            .quiet()
+            .ignore_stderr()
+            .read();
+        Ok(match top {
+            Ok(top) => Self {
+                root: PathBuf::from(top),
+                shell,
+                in_git: true,
+            },
+            Err(_) => Self {
+                root: current_dir()?,
+                shell,
+                in_git: false,
+            },
+        })
+    }
+
+    /// Folder for what longshore makes: caches, images, the local AWS. It ignores itself in git.
+    pub fn home(&self) -> anyhow::Result<PathBuf> {
+        let home = match std::env::var_os("LONGSHORE_HOME") {
+            Some(home) if !home.is_empty() => current_dir()?.join(home),
+            _ => self.root.join(".longshore"),
+        };
+        let ignore = home.join(".gitignore");
+        if !ignore.exists() {
+            std::fs::create_dir_all(&home)
+                .and_then(|()| std::fs::write(&ignore, "*\n"))
+                .with_context(|| format!("{} cannot be written; it holds caches and images (LONGSHORE_HOME names another folder)", home.display()))?;
+        }
+        Ok(home)
+    }
+
+    /// Every pipeline file, relative to the current folder where that is possible.
+    fn pipelines(&self) -> anyhow::Result<Vec<PathBuf>> {
+        if !self.in_git {
+            let here = PathBuf::from("pipeline.toml");
+            return Ok(if here.exists() {
+                vec![here]
+            } else {
+                Vec::new()
+            });
+        }
+        let root = &self.root;
+        let listed = cmd!(self.shell, "git -C {root} ls-files -z --cached --others --exclude-standard -- pipeline.toml **/pipeline.toml")
+            .quiet()
+            .read()
+            .context("git cannot list the repository's files")?;
+        let here = current_dir()?;
+        let mut paths: Vec<PathBuf> = listed
+            .split('\0')
+            .filter(|path| !path.is_empty())
+            .map(|path| self.root.join(path))
+            // A file that git tracks may be deleted in the work tree.
+            .filter(|path| path.exists())
+            .map(|path| {
+                path.strip_prefix(&here)
+                    .map(Path::to_path_buf)
+                    .unwrap_or(path)
+            })
+            .collect();
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
+    }
+
+    /// All services of the repository as far as they can be read, with what was found.
+    pub fn services(&self) -> anyhow::Result<Vec<Loaded>> {
+        let load = |path: &PathBuf| service_config::load(path, &read_file);
+        Ok(self.pipelines()?.iter().map(load).collect())
+    }
+
+    /// The one service that is meant: the named one, the only one, or the one whose folder this is.
+    pub fn service(&self, name: Option<&str>) -> anyhow::Result<Service> {
+        let loaded = self.services()?;
+        let mut services = Vec::new();
+        let mut problems = Vec::new();
+        for one in loaded {
+            services.extend(one.service);
+            problems.extend(one.problems);
+        }
+        problems.retain(|problem| problem.severity == Severity::Error);
+        let names = || {
+            let names = services
+                .iter()
+                .map(|service: &Service| service.pipeline.service.name.as_str());
+            names.collect::<Vec<_>>().join(", ")
+        };
+        let position = match name {
+            Some(name) => services
+                .iter()
+                .position(|service| service.pipeline.service.name == name),
+            None if services.len() == 1 && problems.is_empty() => Some(0),
+            None => services
+                .iter()
+                .position(|service| service.folder.as_os_str().is_empty()),
+        };
+        if let Some(position) = position {
+            return Ok(services.swap_remove(position));
+        }
+        if !problems.is_empty() {
+            crate::report::problems(&problems, diagnostic::Format::Full);
+            let count = crate::report::count(problems.len(), "problem");
+            return Err(bad_input(format!(
+                "{count} to mend before anything is built"
+            )));
+        }
+        Err(match name {
+            Some(name) if !services.is_empty() => bad_input(format!(
+                "there is no service `{name}` here; there are: {}",
+                names()
+            )),
+            _ if services.is_empty() => bad_input(format!(
+                "there is no pipeline.toml in {}; a service is described by a pipeline.toml beside its task-definition.json",
+                self.root.display()
+            )),
+            _ => bad_input(format!(
+                "the repository holds several services: {}; name one with --service",
+                names()
+            )),
+        })
+    }
+
+    /// The commit that a build of this service comes from.
+    pub fn commit(&self, service: &Service) -> Commit {
+        let root = &self.root;
+        let head = cmd!(self.shell, "git -C {root} rev-parse HEAD")
+            .quiet()
+            .ignore_stderr()
+            .read();
+        let Ok(head) = head else {
+            return Commit {
+                name: "unversioned".to_owned(),
+                dirty: false,
+            };
+        };
+        let module = module_folder(&service.folder);
+        let module = if module.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            &module
+        };
+        let changes = cmd!(self.shell, "git status --porcelain -- {module}")
+            .quiet()
+            .ignore_stderr()
+            .read();
+        let dirty = changes.map_or(true, |changes| !changes.is_empty());
+        Commit {
+            name: if dirty { format!("{head}-dirty") } else { head },
+            dirty,
+        }
+    }
+}
+
+/// The nearest folder above the service that holds a go.mod; the service's own when none does.
+pub fn module_folder(folder: &Path) -> PathBuf {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+    let module = absolute
+        .ancestors()
+        .find(|folder| folder.join("go.mod").exists());
+    module.map_or_else(|| folder.to_path_buf(), Path::to_path_buf)
+}
+
+/// Reads a file of the configuration; not through a link, which may lead anywhere.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    if std::fs::symlink_metadata(path)?.is_symlink() {
+        return Err(io::Error::other(
+            "it is a symbolic link, and links are not followed",
+        ));
+    }
+    std::fs::read(path)
+}
+
+/// The environment that is meant, by name.
+pub fn environment<'a>(service: &'a Service, name: Option<&'a str>) -> anyhow::Result<&'a str> {
+    let name = name.unwrap_or_else(|| service.pipeline.default_environment());
+    service
+        .environment(name)
+        .map_err(|error| bad_input(error.to_string()))?;
+    Ok(name)
+}

@@ -1,0 +1,73 @@
+//! SIGINT and SIGTERM: noted, and acted on where it is safe. During a rollout that means rolling back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+use crate::ui;
+
+/// Whether somebody wants this run to stop.
+#[derive(Clone)]
+pub struct Interrupt {
+    wanted: Arc<AtomicBool>,
+    notify: Arc<Notify>,
+}
+
+impl Interrupt {
+    /// Starts to listen. From here on the signals end nothing by themselves.
+    pub fn listen() -> anyhow::Result<Self> {
+        let interrupt = Self {
+            wanted: Arc::new(AtomicBool::new(false)),
+            notify: Arc::new(Notify::new()),
+        };
+        let mut sigint =
+            signal(SignalKind::interrupt()).context("signals cannot be listened to")?;
+        let mut sigterm =
+            signal(SignalKind::terminate()).context("signals cannot be listened to")?;
+        let own = interrupt.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = sigint.recv() => {}
+                    _ = sigterm.recv() => {}
+                }
+                if own.wanted.swap(true, Ordering::Relaxed) {
+                    ui::say("still cleaning up; a second interrupt does not make it quicker");
+                } else {
+                    ui::say("interrupted: what is under way is being ended in order");
+                }
+                own.notify.notify_waiters();
+            }
+        });
+        Ok(interrupt)
+    }
+
+    /// Whether it has come.
+    pub fn wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Between stages before anything live is touched: ends the run.
+    pub fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            !self.wanted(),
+            "interrupted before anything live was touched"
+        );
+        Ok(())
+    }
+
+    /// Sleeps; shorter when the interrupt comes meanwhile.
+    pub async fn sleep(&self, duration: std::time::Duration) {
+        let notified = self.notify.notified();
+        tokio::pin!(notified);
+        // From here on a notification is not missed.
+        notified.as_mut().enable();
+        tokio::select! {
+            () = tokio::time::sleep(duration) => {}
+            () = notified, if !self.wanted() => {}
+        }
+    }
+}
