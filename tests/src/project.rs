@@ -44,7 +44,10 @@ impl Run {
     }
 
     /// The same, if it ended with this code.
-    #[expect(clippy::return_self_not_must_use, reason = "the check is what many callers want")]
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "the check is what many callers want"
+    )]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(
             self.code,

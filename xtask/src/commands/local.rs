@@ -39,6 +39,8 @@ enum LocalCommand {
     },
     /// Stop it, with all that it runs. What it knows stays.
     Down,
+    /// Stop it, and forget all that it knows: images, revisions, services, parameters, databases.
+    Reset,
     /// Show what it runs.
     Status {
         /// What is printed on standard output.
@@ -132,6 +134,16 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
             None => ui::say("not running"),
         },
+        LocalCommand::Reset => {
+            if let Some(instance) = tokio::task::block_in_place(|| client::find(&options.home))? {
+                instance.shutdown().await?;
+            }
+            if options.home.exists() {
+                std::fs::remove_dir_all(&options.home)
+                    .with_context(|| format!("{} cannot be removed", options.home.display()))?;
+            }
+            ui::say("as new");
+        }
         LocalCommand::Status { format } => {
             let status = running(&options)?.status().await?;
             ui::print(&match format {

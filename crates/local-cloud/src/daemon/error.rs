@@ -41,7 +41,9 @@ pub enum Error {
         source: io::Error,
     },
     /// The saved state cannot be read.
-    #[error("{path} cannot be read as saved state, perhaps because another version wrote it ({why}): remove it to begin anew")]
+    #[error(
+        "{path} cannot be read as saved state, perhaps because another version wrote it ({why}): remove it to begin anew"
+    )]
     State {
         /// The file.
         path: PathBuf,

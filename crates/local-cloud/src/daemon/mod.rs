@@ -18,6 +18,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -51,34 +52,48 @@ pub(crate) struct Daemon {
 
 /// Serves until it is told to stop: by SIGTERM, SIGINT or the admin API. Tasks and databases have ended when this returns.
 pub async fn serve(options: Options) -> Result<(), Error> {
+    // Before anybody can know of this process, so that no signal finds it unprepared.
+    let signals = Signals::install();
     let running = Running::start(options).await?;
     let stop = running.daemon.stop.clone();
-    let signals = tokio::spawn(async move {
-        terminated().await;
+    let waiting = tokio::spawn(async move {
+        signals.terminated().await;
         stop.send_replace(true);
     });
-    running.wait().await;
-    signals.abort();
+    let lock = running.end().await;
+    waiting.abort();
+    // Who waits for the lock waits for the end of this process, not only of this function.
+    std::mem::forget(lock);
     Ok(())
 }
 
-/// SIGHUP is not an end: the terminal that the daemon was started from may close.
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let streams = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::hangup()),
-    );
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = streams else {
-        // Without handlers the signals end the process, as they do by default.
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return,
-            _ = interrupt.recv() => return,
-            _ = hangup.recv() => {}
+/// The signals that are handled: terminate, interrupt, hangup. `None` when they cannot be; then they end the process, as they do by default.
+struct Signals(Option<[Signal; 3]>);
+
+impl Signals {
+    fn install() -> Self {
+        let kinds = [
+            SignalKind::terminate(),
+            SignalKind::interrupt(),
+            SignalKind::hangup(),
+        ];
+        let [Ok(terminate), Ok(interrupt), Ok(hangup)] = kinds.map(signal) else {
+            return Self(None);
+        };
+        Self(Some([terminate, interrupt, hangup]))
+    }
+
+    /// Returns when the process is told to end. A hangup does not tell it to: the terminal that it was started from may close.
+    async fn terminated(self) {
+        let Some([mut terminate, mut interrupt, mut hangup]) = self.0 else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => return,
+                _ = hangup.recv() => {}
+            }
         }
     }
 }
@@ -88,7 +103,7 @@ pub struct Running {
     daemon: Arc<Daemon>,
     server: JoinHandle<()>,
     jobs: Vec<JoinHandle<()>>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Running {
@@ -149,7 +164,7 @@ impl Running {
             daemon,
             server,
             jobs,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -164,11 +179,16 @@ impl Running {
     }
 
     /// Waits until it was told to stop and has: tasks first, then databases, and the state is saved.
-    pub async fn wait(mut self) {
+    pub async fn wait(self) {
+        drop(self.end().await);
+    }
+
+    async fn end(mut self) -> Lock {
         // A panic in the server's task is an end as well.
         let _ = (&mut self.server).await;
         self.close().await;
         tracing::info!("stopped");
+        self.lock
     }
 
     async fn close(&mut self) {

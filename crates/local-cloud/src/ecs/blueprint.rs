@@ -67,7 +67,7 @@ impl Blueprint {
         })
     }
 
-    /// The task for the runner. `images` replaces the images of containers by name.
+    /// The task for the runner. `image` gives the image that stands in for a container's own.
     pub(super) fn spec(
         &self,
         id: &str,

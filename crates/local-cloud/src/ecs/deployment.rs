@@ -40,6 +40,45 @@ pub(super) enum Why {
     AbortRequest,
 }
 
+impl Why {
+    /// `rolloutStateReason` of the deployment that is given up.
+    fn rollout_reason(self) -> &'static str {
+        match self {
+            Self::Breaker => "ECS deployment circuit breaker: tasks failed to start.",
+            Self::RollbackRequest => "ECS deployment stopped: a rollback was requested.",
+            Self::AbortRequest => "ECS deployment stopped.",
+        }
+    }
+
+    /// The end of the service's event about it.
+    fn event(self) -> &'static str {
+        match self {
+            Self::Breaker => "deployment failed: tasks failed to start.",
+            Self::RollbackRequest | Self::AbortRequest => "deployment stopped.",
+        }
+    }
+
+    /// `statusReason` of a service deployment that is rolled back.
+    fn rolled_back(self) -> &'static str {
+        match self {
+            Self::Breaker => {
+                "Service deployment rolled back because the circuit breaker threshold was exceeded."
+            }
+            Self::RollbackRequest | Self::AbortRequest => "Service deployment rolled back by user.",
+        }
+    }
+
+    /// `statusReason` of a service deployment that ends where it is.
+    fn stopped(self) -> &'static str {
+        match self {
+            Self::Breaker => {
+                "Service deployment stopped because the circuit breaker threshold was exceeded."
+            }
+            Self::RollbackRequest | Self::AbortRequest => "Service deployment stopped by user.",
+        }
+    }
+}
+
 impl Ecs {
     /// Begins to deploy `definition` with the service's members as they are now; what was under way is superseded.
     pub(super) fn begin_deployment(
@@ -172,64 +211,39 @@ impl Ecs {
         };
         failed.rollout = Rollout::Failed;
         failed.updated_at = now;
-        let reason = match why {
-            Why::Breaker => "ECS deployment circuit breaker: tasks failed to start.",
-            Why::RollbackRequest => "ECS deployment stopped: a rollback was requested.",
-            Why::AbortRequest => "ECS deployment stopped.",
-        };
-        reason.clone_into(&mut failed.reason);
-        let failed_words = match why {
-            Why::Breaker => format!(
-                "(deployment {}) deployment failed: tasks failed to start.",
-                failed.id
-            ),
-            _ => format!("(deployment {}) deployment stopped.", failed.id),
-        };
+        why.rollout_reason().clone_into(&mut failed.reason);
+        let words = format!("(deployment {}) {}", failed.id, why.event());
         let revision = failed.revision.clone();
         let Some(current) = service.history.last_mut() else {
             return;
         };
         current.tripped |= why == Why::Breaker;
         let second_failure = current.rollback.is_some();
-        let back = back.filter(|back| *back != revision && !second_failure);
-        let (Some(back), true) = (back, wants_rollback) else {
-            if wants_rollback {
+        let back = back.filter(|back| wants_rollback && *back != revision && !second_failure);
+        let Some(back) = back else {
+            if wants_rollback || second_failure {
                 let reason = "No rollback candidate was found to run the rollback.";
                 current.end(Progress::RollbackFailed, reason, now);
-            } else if second_failure {
-                let reason = "Service deployment rollback failed because the circuit breaker threshold was exceeded.";
-                current.end(Progress::RollbackFailed, reason, now);
             } else {
-                let reason = match why {
-                    Why::Breaker => {
-                        "Service deployment stopped because the circuit breaker threshold was exceeded."
-                    }
-                    _ => "Service deployment stopped by user.",
-                };
-                current.end(Progress::Stopped, reason, now);
+                current.end(Progress::Stopped, why.stopped(), now);
                 current.stopped_at = Some(now);
             }
-            self.say(key, &failed_words, now);
+            self.say(key, &words, now);
             self.wake(key, now);
             return;
         };
-        let reason = match why {
-            Why::Breaker => {
-                "Service deployment rolled back because the circuit breaker threshold was exceeded."
-            }
-            _ => "Service deployment rolled back by user.",
-        };
         current.status = Progress::RollbackInProgress;
-        current.reason = Some(reason.to_owned());
+        current.requested = 0;
+        current.reason = Some(why.rolled_back().to_owned());
         current.updated_at = now;
         current.rollback = Some(Rollback {
-            reason: reason.to_owned(),
+            reason: why.rolled_back().to_owned(),
             at: now,
             revision: back.clone(),
         });
         let current_id = current.id.clone();
         let to = service.return_to(&back, fresh, why, current_id, now);
-        self.say(key, &failed_words, now);
+        self.say(key, &words, now);
         self.say(key, &format!("rolling back to deployment {to}."), now);
         self.wake(key, now);
     }
@@ -382,11 +396,15 @@ impl Service {
 }
 
 fn forget_old(service: &mut Service, now: Millis) {
+    let before = service.history.len();
     service.history.retain(|one| {
         one.finished_at
             .is_none_or(|finished| finished.saturating_add(SHOWN_MS) > now)
     });
     let history = &service.history;
+    if history.len() == before {
+        return;
+    }
     let deployments = &service.deployments;
     let completed = &service.completed;
     service.revisions.retain(|revision| {

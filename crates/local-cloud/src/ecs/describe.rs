@@ -3,18 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use super::Ecs;
-use super::names;
 use super::service::{
     Deployment, Progress, Rollout, Service, ServiceDeployment, ServiceKey, ServiceRevision,
 };
 use super::tags;
-use super::task_state::{Container, Status, Task};
+use super::task_state::{Container, ContainerState, Status, Task};
+use crate::place::seconds;
 use crate::task::Millis;
-
-/// Seconds since the epoch with a fraction, as the JSON protocol writes timestamps.
-pub(super) fn seconds(at: Millis) -> Value {
-    std::time::Duration::from_millis(at).as_secs_f64().into()
-}
 
 /// Members that a service shows in its deployments only.
 const DEPLOYMENTS_ONLY: [&str; 3] = [
@@ -387,17 +382,10 @@ impl Ecs {
             "healthStatus": one.health(),
         });
         put(&mut view, "imageDigest", one.digest.as_deref());
-        put(
-            &mut view,
-            "runtimeId",
-            one.digest.as_ref().map(|_| {
-                format!(
-                    "{}-{}",
-                    task.id,
-                    names::last(&one.id).split('-').next().unwrap_or_default()
-                )
-            }),
-        );
+        if one.state != ContainerState::Pending {
+            let short = one.id.split('-').next().unwrap_or_default();
+            view["runtimeId"] = format!("{}-{short}", task.id).into();
+        }
         put(&mut view, "exitCode", one.exit_code);
         put(&mut view, "reason", one.reason.as_deref());
         let document = self

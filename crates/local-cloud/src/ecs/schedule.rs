@@ -10,7 +10,7 @@
 use super::Ecs;
 use super::agenda::Timer;
 use super::deployment::Why;
-use super::service::{Progress, Rollout, Service, ServiceKey, ServiceState};
+use super::service::{Progress, Rollout, Rules, Service, ServiceKey, ServiceState};
 use super::target_group::Target;
 use super::task_life::{By, NewTask};
 use super::task_state::{Membership, StopCode};
@@ -30,6 +30,20 @@ struct Survey {
     others: Vec<Seen>,
     /// Whether tasks of other deployments are still on their way out.
     leaving: bool,
+}
+
+/// What is to be done about a service's tasks.
+struct Decision {
+    /// So many tasks of the primary deployment are started.
+    start: u64,
+    /// Ids of the tasks that are stopped.
+    stop: Vec<String>,
+    /// Whether tasks are missing that it is too early to start.
+    waits: bool,
+    /// Whether the percentages leave no room to go on.
+    stuck: bool,
+    /// Whether all is as wanted.
+    calm: bool,
 }
 
 impl Survey {
@@ -86,73 +100,22 @@ impl Ecs {
             return;
         };
         let survey = self.survey(service);
-        let desired = service.desired;
         if primary.rollout == Rollout::Failed {
             self.keep_up(key, &survey, now);
             self.forget_finished(key);
             return;
         }
-        let (least, most) = (
-            service.rules.at_least(desired),
-            service.rules.at_most(desired),
-        );
-        let retry_at = primary.retry_at;
-        let primary_id = primary.id.clone();
-
-        let mut surplus = Vec::new();
-        let extra = count(survey.primary.len()).saturating_sub(desired);
-        pick(&survey.primary, extra, &mut surplus);
-
-        let wanted = desired.saturating_sub(count(survey.primary.len()));
-        let room = most.saturating_sub(survey.total());
-        let mut starting = wanted.min(room);
-        if wanted > 0 && retry_at > now {
-            starting = 0;
+        let (id, retry_at) = (primary.id.clone(), primary.retry_at);
+        let decision = weigh(&survey, service.desired, &service.rules, retry_at > now);
+        if decision.waits {
             self.wake_at(key, retry_at);
         }
-        let started = self.start_tasks(key, &primary_id, starting, now);
-
-        let healthy_new = Survey::healthy(&survey.primary);
-        let healthy_old = Survey::healthy(&survey.others);
-        let replaced = (healthy_new + healthy_old).saturating_sub(desired);
-        let in_the_way = if starting == 0 && room == 0 && retry_at <= now {
-            wanted
-        } else {
-            0
-        };
-        let may_go = (healthy_new + healthy_old).saturating_sub(least);
-        let mut leaving: Vec<String> = survey
-            .others
-            .iter()
-            .filter(|one| !one.healthy)
-            .map(|one| one.id.clone())
-            .collect();
-        let going = replaced.max(in_the_way).min(may_go).min(healthy_old);
-        let healthy_others = survey.others.iter().filter(|one| one.healthy);
-        leaving.extend(
-            healthy_others
-                .take(usize::try_from(going).unwrap_or(usize::MAX))
-                .map(|one| one.id.clone()),
-        );
-        leaving.extend(surplus);
-        let stuck = wanted > 0
-            && started == 0
-            && leaving.is_empty()
-            && room == 0
-            && retry_at <= now
-            && healthy_new + healthy_old == survey.total()
-            && !survey.leaving;
-        self.stop_tasks(key, &primary_id, &leaving, now);
-        if stuck {
+        self.start_tasks(key, &id, decision.start, now);
+        self.stop_tasks(key, &id, &decision.stop, now);
+        if decision.stuck {
             self.say_blocked(key, now);
         }
-        let calm = started == 0
-            && leaving.is_empty()
-            && !survey.leaving
-            && survey.others.is_empty()
-            && healthy_new == desired
-            && count(survey.primary.len()) == desired;
-        self.settle(key, calm, now);
+        self.settle(key, decision.calm, now);
         self.forget_finished(key);
     }
 
@@ -225,14 +188,14 @@ impl Ecs {
         }
     }
 
-    fn start_tasks(&mut self, key: ServiceKey, deployment: &str, number: u64, now: Millis) -> u64 {
+    fn start_tasks(&mut self, key: ServiceKey, deployment: &str, number: u64, now: Millis) {
         let mut ids = Vec::new();
         for _ in 0..number {
             let Some(service) = self.services.get(&key) else {
-                return 0;
+                return;
             };
             let Some(one) = service.deployments.iter().find(|one| one.id == deployment) else {
-                return 0;
+                return;
             };
             let targets = service
                 .revision(&one.revision)
@@ -272,7 +235,6 @@ impl Ecs {
             service.unsettle();
         }
         self.say_tasks(key, "has started {} tasks", &ids, now);
-        count(ids.len())
     }
 
     fn stop_tasks(&mut self, key: ServiceKey, deployment: &str, ids: &[String], now: Millis) {
@@ -407,12 +369,44 @@ impl Ecs {
     }
 }
 
-/// Adds `number` of `seen` to `picked`: first those that are not healthy, then the newest.
-fn pick(seen: &[Seen], number: u64, picked: &mut Vec<String>) {
-    let newest_first = || seen.iter().rev();
-    let number = usize::try_from(number).unwrap_or(usize::MAX);
-    let order = newest_first()
+/// Steps 2 to 5 of what the scheduler does, as a pure function. `resting` says that after failures it is too early for another try.
+fn weigh(survey: &Survey, desired: u64, rules: &Rules, resting: bool) -> Decision {
+    let present = count(survey.primary.len());
+    let healthy_new = Survey::healthy(&survey.primary);
+    let healthy_old = Survey::healthy(&survey.others);
+    let healthy = healthy_new + healthy_old;
+
+    let missing = desired.saturating_sub(present);
+    let room = rules.at_most(desired).saturating_sub(survey.total());
+    let start = if resting { 0 } else { missing.min(room) };
+
+    let replaced = healthy.saturating_sub(desired);
+    let in_the_way = if room == 0 && !resting { missing } else { 0 };
+    let may_go = healthy.saturating_sub(rules.at_least(desired));
+    let old_going = replaced.max(in_the_way).min(may_go);
+
+    let surplus = present.saturating_sub(desired);
+    let mut stop = Vec::new();
+    let (sound, unsound): (Vec<&Seen>, Vec<&Seen>) =
+        survey.others.iter().partition(|one| one.healthy);
+    stop.extend(unsound);
+    stop.extend(first(sound.into_iter(), old_going));
+    let newest_first = || survey.primary.iter().rev();
+    let unhealthy_first = newest_first()
         .filter(|one| !one.healthy)
         .chain(newest_first().filter(|one| one.healthy));
-    picked.extend(order.take(number).map(|one| one.id.clone()));
+    stop.extend(first(unhealthy_first, surplus));
+
+    let at_rest = start == 0 && stop.is_empty() && !survey.leaving;
+    Decision {
+        start,
+        stop: stop.into_iter().map(|one| one.id.clone()).collect(),
+        waits: missing > 0 && resting,
+        stuck: at_rest && missing > 0 && room == 0 && !resting && healthy == survey.total(),
+        calm: at_rest && survey.others.is_empty() && present == desired && healthy_new == desired,
+    }
+}
+
+fn first<'a>(seen: impl Iterator<Item = &'a Seen>, number: u64) -> impl Iterator<Item = &'a Seen> {
+    seen.take(usize::try_from(number).unwrap_or(usize::MAX))
 }

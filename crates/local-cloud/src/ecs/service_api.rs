@@ -41,12 +41,19 @@ const LAUNCH_TYPES: [&str; 4] = ["EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCE
 impl Ecs {
     /// The key of the service that `member` names, by name or ARN.
     pub(super) fn service_key(&self, request: Request<'_>, member: &str) -> Result<ServiceKey> {
+        let key = self.any_service_key(request, member)?;
+        match self.services.get(&key).map(|service| service.state) {
+            Some(ServiceState::Active | ServiceState::Draining) => Ok(key),
+            Some(ServiceState::Inactive) | None => Err(not_found()),
+        }
+    }
+
+    /// As [`Self::service_key`]; one that was deleted is found, too.
+    fn any_service_key(&self, request: Request<'_>, member: &str) -> Result<ServiceKey> {
         let cluster = self.cluster(request)?;
         let name = request.required(member)?;
-        self.find_service(&cluster, name)
-            .filter(|(_, service)| service.state != ServiceState::Inactive)
-            .map(|(key, _)| key)
-            .ok_or_else(|| ApiError::new("ServiceNotFoundException", "Service not found."))
+        let found = self.find_service(&cluster, name);
+        found.map(|(key, _)| key).ok_or_else(not_found)
     }
 
     fn find_service(&self, cluster: &str, name: &str) -> Option<(ServiceKey, &Service)> {
@@ -176,7 +183,7 @@ impl Ecs {
     }
 
     pub(super) fn update_service(&mut self, request: Request<'_>, now: Millis) -> Result<Value> {
-        let key = self.service_key(request, "service")?;
+        let key = self.any_service_key(request, "service")?;
         let (definition, mut members) = match self.services.get(&key) {
             Some(service) if service.state == ServiceState::Active => {
                 let primary = service.deployments.first();
@@ -210,10 +217,7 @@ impl Ecs {
         }
         let plan = self.read_changes(request, &mut members, &wanted)?;
         let Some(service) = self.services.get_mut(&key) else {
-            return Err(ApiError::new(
-                "ServiceNotFoundException",
-                "Service not found.",
-            ));
+            return Err(not_found());
         };
         service.members = members;
         service.rules = plan.rules;
@@ -333,10 +337,7 @@ impl Ecs {
         let key = self.service_key(request, "service")?;
         let force = request.flag("force")?.unwrap_or(false);
         let Some(service) = self.services.get_mut(&key) else {
-            return Err(ApiError::new(
-                "ServiceNotFoundException",
-                "Service not found.",
-            ));
+            return Err(not_found());
         };
         if service.desired > 0 && !force {
             return Err(invalid(
@@ -454,6 +455,10 @@ fn read_rules(configuration: Request<'_>) -> Result<Rules> {
         maximum_percent,
         breaker: breaker.map(breaker::read).transpose()?.flatten(),
     })
+}
+
+fn not_found() -> ApiError {
+    ApiError::new("ServiceNotFoundException", "Service not found.")
 }
 
 fn unsupported(message: &str) -> ApiError {

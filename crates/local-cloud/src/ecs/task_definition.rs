@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::blueprint::Blueprint;
 use super::cluster::{check_name, with_token};
 use super::definition_rules::{check, compatibilities, fill_in, fits_fargate, requires};
-use super::describe::seconds;
 use super::paging::page;
 use super::request::{CLIENT, Request, client, invalid};
 use super::tags::{self, Tags};
 use super::{Ecs, Result, names, shape};
 use crate::error::ApiError;
+use crate::place::seconds;
 use crate::task::Millis;
 
 /// All revisions of one name.

@@ -60,10 +60,16 @@ fn it_survives_being_killed() {
     while !state.join("ssm.json").exists() || !state.join("logs.jsonl").exists() {
         std::thread::yield_now();
     }
-    let killed = Command::new("kill")
-        .args(["-9", &first.pid.to_string()])
-        .status();
-    assert!(killed.unwrap().success());
+    let kill = |signal: &str| {
+        let pid = first.pid.to_string();
+        let status = Command::new("kill").args([signal, &pid]).status();
+        assert!(status.unwrap().success());
+    };
+    // As when the terminal that it was started from closes.
+    kill("-HUP");
+    let status = runtime().block_on(first.status()).unwrap();
+    assert_eq!(status.pid, first.pid);
+    kill("-KILL");
     while client::find(&home).unwrap().is_some() {
         std::thread::yield_now();
     }

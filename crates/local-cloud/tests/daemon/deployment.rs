@@ -132,7 +132,11 @@ fn register(cloud: &Cloud, image: &str, version: &str) -> String {
 fn stopped(cloud: &Cloud) -> Value {
     let list = json!({"cluster": "dev", "desiredStatus": "STOPPED"});
     let tasks = ecs(cloud, "ListTasks", &list)["taskArns"].clone();
-    let answer = ecs(cloud, "DescribeTasks", &json!({"cluster": "dev", "tasks": tasks}));
+    let answer = ecs(
+        cloud,
+        "DescribeTasks",
+        &json!({"cluster": "dev", "tasks": tasks}),
+    );
     let tasks = answer["tasks"].as_array().unwrap().iter();
     tasks
         .map(|task| json!([task["stoppedReason"], task["containers"][0]["reason"]]))
@@ -154,9 +158,11 @@ fn settled(cloud: &Cloud) -> String {
             let arn = service["taskDefinition"].as_str().unwrap();
             return arn.rsplit('/').next().unwrap().to_owned();
         }
-        if since.elapsed() > Duration::from_secs(30) {
-            panic!("{service:#}\n{:#}", stopped(cloud));
-        }
+        assert!(
+            since.elapsed() < Duration::from_secs(30),
+            "{service:#}\n{:#}",
+            stopped(cloud)
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -189,6 +189,7 @@ fn an_update_without_a_change_is_no_deployment() {
         json!({}),
         json!({"taskDefinition": "api"}),
         json!({"deploymentConfiguration": {"maximumPercent": 150}}),
+        json!({"healthCheckGracePeriodSeconds": 5, "propagateTags": "SERVICE"}),
     ] {
         let service = world.update(&nothing);
         assert_eq!(service["deployments"][0]["id"], before);
@@ -322,8 +323,12 @@ fn a_deleted_service_drains_and_is_gone() {
         world.describe()["status"] == "INACTIVE"
     });
     assert!(world.serving.is_empty());
-    let error = world.try_call("UpdateService", &request).unwrap_err();
-    assert_eq!(error.code, "ServiceNotFoundException");
+    for (operation, code) in [
+        ("UpdateService", "ServiceNotActiveException"),
+        ("DeleteService", "ServiceNotFoundException"),
+    ] {
+        assert_eq!(world.try_call(operation, &request).unwrap_err().code, code);
+    }
     let list = world.call("ListServices", &json!({"cluster": "main"}));
     assert_eq!(list["serviceArns"], json!([]));
     // The name is free again.
