@@ -93,7 +93,7 @@ fn a_bad_release_goes_away_by_itself() {
             "{name}: the bad version answered: {tally:?}"
         );
         assert_eq!(commit(&url), good_commit, "{name}");
-        assert!(took < Duration::from_secs(120), "{name}: {took:?}");
+        assert!(took < Duration::from_mins(2), "{name}: {took:?}");
     }
 }
 

@@ -1,4 +1,5 @@
 //! Longshore end to end, in one binary: building and linking once is quicker than many times.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod bad_releases;
 mod clients;

@@ -87,7 +87,7 @@ async fn send(uri: Uri, stop: Arc<AtomicBool>) -> Tally {
                             *tally.bodies.entry(body).or_default() += 1;
                         }
                         Ok((status, _)) => {
-                            *tally.failed.entry(format!("status {status}")).or_default() += 1
+                            *tally.failed.entry(format!("status {status}")).or_default() += 1;
                         }
                         Err(error) => *tally.failed.entry(error).or_default() += 1,
                     }

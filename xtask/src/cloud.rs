@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use aws::{Access, Aws, Connection, ErrorKind};
 use local_cloud::client::{self, Instance, Started};
@@ -52,6 +53,7 @@ pub async fn open(
         if isolation != "namespaces" {
             ui.line(&format!("tasks run as {isolation}"));
         }
+        settle(&instance).await?;
     }
     let provision = provision(service, environment, settings, embedded, &instance)?;
     let provisioned = instance.provision(&provision).await?;
@@ -81,6 +83,32 @@ pub async fn open(
         instance.endpoint
     ));
     Ok(cloud)
+}
+
+/// After a start the services of the last time come up again; what is looked at before they answer would be looked at too early.
+async fn settle(instance: &Instance) -> anyhow::Result<()> {
+    const LONG_ENOUGH: Duration = Duration::from_secs(15);
+    let since = std::time::Instant::now();
+    while since.elapsed() < LONG_ENOUGH {
+        let status = instance.status().await?;
+        let healthy = status
+            .target_groups
+            .iter()
+            .flat_map(|group| &group.targets)
+            .filter(|target| target.health == "healthy")
+            .count();
+        let wanted: u64 = status
+            .services
+            .iter()
+            .filter(|service| service.url.is_some())
+            .map(|service| service.desired)
+            .sum();
+        if u64::try_from(healthy).is_ok_and(|healthy| healthy >= wanted) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
 }
 
 /// Connects without starting or making anything: for commands that only look.
@@ -136,12 +164,16 @@ async fn connect(
             Some("name `region` in the environment of pipeline.toml, or set AWS_REGION"),
         ));
     };
-    let identity = aws.identity().await.map_err(|error| {
-        let hint = match error.kind {
-            ErrorKind::Credentials => Some("sign in (for example `aws sso login`), or in GitHub Actions let configure-aws-credentials assume the role"),
-            ErrorKind::Transient | ErrorKind::Refused => None,
-        };
-        refused(error.message, hint)
+    let identity = aws.identity().await.map_err(|error| match error.kind {
+        ErrorKind::Credentials => refused(
+            format!("there are no AWS credentials that can be used: {}", error.message),
+            Some("sign in (for example `aws sso login`), or in GitHub Actions let configure-aws-credentials assume the role"),
+        ),
+        ErrorKind::Transient => refused(
+            format!("AWS cannot be reached: {}", error.message),
+            Some("look at the network, and at AWS_ENDPOINT_URL where it is set"),
+        ),
+        ErrorKind::Refused => refused(error.message, None),
     })?;
     if let Some(account) = settings.account.as_deref()
         && account != identity.account

@@ -1,7 +1,7 @@
 //! An AWS error in words, and whether the same call may go through later.
 
 use aws_sdk_ecs::config::http::HttpResponse;
-use aws_sdk_ecs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
 use rollout::execute::CallError;
 
 /// What kind of error it is, as far as a caller acts on it.
@@ -56,7 +56,7 @@ impl Error {
         let words = match (error.code(), error.message()) {
             (Some(code), Some(message)) => format!("{code}: {message}"),
             (Some(code), None) => code.to_owned(),
-            _ => DisplayErrorContext(error).to_string(),
+            _ => chain(error),
         };
         Self {
             kind,
@@ -109,4 +109,19 @@ fn is_credentials(code: &str) -> bool {
             | "ExpiredTokenException"
             | "MissingAuthenticationTokenException"
     )
+}
+
+/// All that led to an error, without the SDK's internals: `… : connection refused`.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        // Many layers repeat the one below.
+        if !text.ends_with(&words) {
+            text = format!("{text}: {words}");
+        }
+        next = cause.source();
+    }
+    text
 }

@@ -249,11 +249,12 @@ pub fn deploy(wanted: Wanted, facts: &Facts) -> Result<Plan, Refusal> {
     if let Some(live) = live {
         plan.differences = differences(live, &document);
     }
-    if same && primary.rollout_state == Some(RolloutState::Completed) {
+    let all_run = primary.running_count >= primary.desired_count;
+    if same && primary.rollout_state == Some(RolloutState::Completed) && all_run {
         return Ok(plan);
     }
-    if same && primary.rollout_state == Some(RolloutState::InProgress) {
-        // A run before this one started it and did not see its end.
+    if same && primary.rollout_state != Some(RolloutState::Failed) {
+        // A run before this one started it and did not see its end; or its tasks are just being replaced.
         plan.steps = vec![Step::Adopt {
             deployment: primary.id.clone(),
             task_definition: primary.task_definition.clone(),

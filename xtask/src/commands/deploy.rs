@@ -112,9 +112,23 @@ impl Run<'_> {
         ui: &mut Ui,
     ) -> anyhow::Result<(Cloud, Commit, Plan)> {
         let commit = self.project.commit(self.service);
+        let embedded = self
+            .service
+            .environment(self.environment)?
+            .embedded
+            .is_some();
+        // Without credentials there is no point in building. The AWS on this machine needs none, and is not started before there is something to run.
+        let connected = if embedded {
+            None
+        } else {
+            Some(cloud::open(self.project, self.service, self.environment, ui).await?)
+        };
         let built = release::build(self.project, self.service, &commit, ui).await?;
         interrupt.check()?;
-        let cloud = cloud::open(self.project, self.service, self.environment, ui).await?;
+        let cloud = match connected {
+            Some(cloud) => cloud,
+            None => cloud::open(self.project, self.service, self.environment, ui).await?,
+        };
         interrupt.check()?;
         let reference = release::push(&cloud, self.service, &built.image, &commit, ui).await?;
         interrupt.check()?;

@@ -77,6 +77,15 @@ fn what_is_live_already_needs_no_step() {
 }
 
 #[test]
+fn what_is_live_but_does_not_run_is_watched_until_it_does() {
+    let restarting = service(vec![deployment(1, "PRIMARY", State::Completed, 1)]);
+    let plan = plan::deploy(wanted("r@sha256:1"), &facts(restarting, "r@sha256:1", &[])).unwrap();
+    assert!(
+        matches!(&plan.steps[..], [Step::Adopt { deployment, .. }] if deployment == "ecs-svc/1")
+    );
+}
+
+#[test]
 fn the_way_back_is_what_completed_not_what_is_just_failing() {
     let failing = service(vec![
         deployment(3, "PRIMARY", State::InProgress, 0),
