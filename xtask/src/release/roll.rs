@@ -65,7 +65,7 @@ pub async fn roll(
         ui.line(line);
     }
     let ended = execute::execute(plan, &Live { cloud, interrupt }, &mut |event| {
-        show(event, ui)
+        show(event, ui);
     })
     .await;
     if !plan.steps.is_empty() {
@@ -115,7 +115,7 @@ fn show(event: Event, ui: &mut Ui) {
             }
         }
         Event::RollingBack { to, how } => {
-            ui.line(&format!("rolling back to {}: {how}", revision(&to)))
+            ui.line(&format!("rolling back to {}: {how}", revision(&to)));
         }
     }
 }
