@@ -6,6 +6,7 @@ mod clients;
 mod configuration;
 mod interrupts;
 mod messages;
+mod plans;
 mod release;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -34,4 +35,15 @@ fn commit(url: &str) -> String {
         .as_str()
         .expect("it names the commit")
         .to_owned()
+}
+
+/// A document satisfies its committed schema.
+fn valid(document: &serde_json::Value, schema: &str) {
+    let schema = serde_json::from_str(schema).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let problems: Vec<String> = validator
+        .iter_errors(document)
+        .map(|error| error.to_string())
+        .collect();
+    assert!(problems.is_empty(), "{problems:?}\n{document:#}");
 }

@@ -2,7 +2,7 @@
 
 use longshore_tests::{Load, Project, get, skip_without};
 
-use crate::{commit, one_at_a_time, url};
+use crate::{commit, one_at_a_time, url, valid};
 
 #[test]
 fn from_a_clone_to_a_live_service_and_back() {
@@ -114,12 +114,5 @@ fn the_local_aws_remembers_what_it_ran() {
 }
 
 fn validate(receipt: &serde_json::Value) {
-    let schema = include_str!("../../schemas/receipt.schema.json");
-    let schema = serde_json::from_str(schema).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
-    let problems: Vec<String> = validator
-        .iter_errors(receipt)
-        .map(|error| error.to_string())
-        .collect();
-    assert!(problems.is_empty(), "{problems:?}\n{receipt:#}");
+    valid(receipt, include_str!("../../schemas/receipt.schema.json"));
 }

@@ -26,8 +26,12 @@ pub struct Cli {
 pub enum Command {
     /// Build, push, roll out, watch, and go back if the new version is bad.
     Deploy(commands::deploy::Args),
+    /// Show what a deployment would change, and save it for review.
+    Plan(commands::plan::Args),
     /// Go back to the revision that was rolled out well before the present one.
     Rollback(commands::rollback::Args),
+    /// Show the deployments of a service, newest first.
+    History(commands::history::Args),
     /// Show what a service runs.
     Status(commands::status::Args),
     /// Build the image and leave it as an OCI image layout; prints its digest.

@@ -4,7 +4,9 @@ pub mod build;
 pub mod check;
 pub mod deploy;
 pub mod explain;
+pub mod history;
 pub mod local;
+pub mod plan;
 pub mod render;
 pub mod rollback;
 pub mod schema;
@@ -62,6 +64,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Schema(args) => schema::run(&args),
         Command::Deploy(args) => block_on(deploy::run(args)),
         Command::Rollback(args) => block_on(rollback::run(args)),
+        Command::History(args) => block_on(history::run(args)),
+        Command::Plan(args) => block_on(plan::run(args)),
         Command::Status(args) => block_on(status::run(args)),
         Command::Local(args) => block_on(local::run(args)),
     }

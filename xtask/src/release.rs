@@ -2,10 +2,12 @@
 
 mod build;
 mod interrupt;
+mod prepare;
 mod push;
 mod roll;
 
 pub use build::{build, mega};
 pub use interrupt::Interrupt;
-pub use push::push;
+pub use prepare::{Preparation, Ready};
+pub use push::{push, reference};
 pub use roll::{Finish, refused_receipt, revision, roll};

@@ -72,9 +72,18 @@ impl Aws {
         };
         Ok(Facts {
             primary_document: Some(self.task_definition(&view.task_definition).await?),
-            history: self.service_deployments(cluster, service, HISTORY).await?,
+            history: self.history(cluster, service).await?,
             service: Some(view),
         })
+    }
+
+    /// ECS's record of a service's rollouts, newest first.
+    pub async fn history(
+        &self,
+        cluster: &str,
+        service: &str,
+    ) -> Result<Vec<ServiceDeploymentView>, Error> {
+        self.service_deployments(cluster, service, HISTORY).await
     }
 
     /// DescribeServices for one service; none when it is unknown.
@@ -301,6 +310,7 @@ impl Aws {
                     reason: brief.status_reason().map(str::to_owned),
                     task_definition: String::new(),
                     created_at: views::millis(brief.created_at()),
+                    finished_at: brief.finished_at().map(|at| views::millis(Some(at))),
                 };
                 (record, views::text(brief.target_service_revision_arn()))
             })

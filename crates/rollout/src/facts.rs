@@ -141,6 +141,8 @@ pub struct ServiceDeploymentView {
     pub task_definition: String,
     /// When it was asked for.
     pub created_at: Millis,
+    /// When it ended.
+    pub finished_at: Option<Millis>,
 }
 
 impl ServiceDeploymentView {

@@ -32,6 +32,9 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The format that is written.
+    pub const FORMAT: u32 = 1;
+
     /// ARN of the revision that an update names, when it is not one that is registered first.
     pub fn target(&self) -> Option<&str> {
         self.steps.iter().find_map(|step| match step {
@@ -214,7 +217,7 @@ pub fn deploy(wanted: Wanted, facts: &Facts) -> Result<Plan, Refusal> {
         document: wanted.document,
     };
     let mut plan = Plan {
-        format: 1,
+        format: Plan::FORMAT,
         cluster: wanted.cluster,
         service: wanted.service,
         image: Some(wanted.image),
@@ -314,7 +317,7 @@ pub fn rollback(
         }]
     };
     Ok(Plan {
-        format: 1,
+        format: Plan::FORMAT,
         cluster,
         service,
         image,

@@ -7,16 +7,16 @@
 //! 5. Carry the plan out: register, update, watch, and go back on failure.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use rollout::plan::{self, ExpectedImage, Plan, Wanted};
-use service_config::{Inputs, Service};
+use rollout::plan::Plan;
+use service_config::Service;
 
 use super::{OutputFormat, TargetArgs};
-use crate::cloud::{self, Cloud};
 use crate::exit::{self, REFUSED, bad_input, refused};
-use crate::project::{self, Commit, Project};
-use crate::release::{self, Finish, Interrupt};
+use crate::project::{self, Project};
+use crate::release::{self, Finish, Interrupt, Preparation, Ready};
 use crate::ui::Ui;
 
 /// Arguments of `deploy`.
@@ -30,12 +30,16 @@ pub struct Args {
     /// Replace a deployment that is in flight instead of refusing.
     #[arg(long)]
     supersede: bool,
+    /// Carry out exactly this plan, as `plan --out` saved it, or refuse.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["variable", "supersede"])]
+    plan: Option<PathBuf>,
     /// What is printed on standard output: the address, or a receipt as JSON.
     #[arg(long, value_enum, default_value_t)]
     format: OutputFormat,
 }
 
-fn variable(text: &str) -> Result<(String, String), String> {
+/// Reads `NAME=VALUE`.
+pub fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write NAME=VALUE".to_owned()),
@@ -47,35 +51,24 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let project = Project::find()?;
     let service = project.service(args.target.service.service.as_deref())?;
     let environment = project::environment(&service, args.target.env.as_deref())?.to_owned();
-    let variables: BTreeMap<String, String> = args.variable.into_iter().collect();
-    if !variables.is_empty()
-        && !service
-            .environment(&environment)?
-            .allow_variables
-            .unwrap_or(false)
-    {
-        return Err(bad_input(format!(
-            "environment `{environment}` does not allow --variable; set `allow-variables = true` in it, or put the variable into pipeline.toml"
-        )));
-    }
+    let variables = allowed_variables(args.variable, &service, &environment)?;
     let interrupt = Interrupt::listen()?;
     let mut ui = Ui::new();
-    let run = Run {
+    let preparation = Preparation {
         project: &project,
         service: &service,
         environment: &environment,
         variables: &variables,
         supersede: args.supersede,
     };
-    match run.prepare(&interrupt, &mut ui).await {
-        Ok((cloud, commit, plan)) => {
-            let ended = release::roll(&plan, &cloud, &interrupt, "deploy", &mut ui).await;
-            let name = &service.pipeline.service.name;
+    match prepare(&preparation, args.plan.as_deref(), &interrupt, &mut ui).await {
+        Ok((ready, plan)) => {
+            let ended = release::roll(&plan, &ready.cloud, &interrupt, "deploy", &mut ui).await;
             let finish = Finish {
-                service: name,
+                service: &service.pipeline.service.name,
                 environment: &environment,
-                commit: Some(commit.name),
-                cloud: &cloud,
+                commit: Some(ready.commit.name),
+                cloud: &ready.cloud,
                 plan: &plan,
                 ended,
             };
@@ -96,67 +89,91 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-struct Run<'a> {
-    project: &'a Project,
-    service: &'a Service,
-    environment: &'a str,
-    variables: &'a BTreeMap<String, String>,
-    supersede: bool,
+/// The variables of `--variable`, where the environment allows them.
+pub fn allowed_variables(
+    variables: Vec<(String, String)>,
+    service: &Service,
+    environment: &str,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let allowed = service
+        .environment(environment)?
+        .allow_variables
+        .unwrap_or(false);
+    if !variables.is_empty() && !allowed {
+        return Err(bad_input(format!(
+            "environment `{environment}` does not allow --variable; set `allow-variables = true` in it, or put the variable into pipeline.toml"
+        )));
+    }
+    Ok(variables.into_iter().collect())
 }
 
-impl Run<'_> {
-    /// Everything before the first change to anything live.
-    async fn prepare(
-        &self,
-        interrupt: &Interrupt,
-        ui: &mut Ui,
-    ) -> anyhow::Result<(Cloud, Commit, Plan)> {
-        let commit = self.project.commit(self.service);
-        let embedded = self
-            .service
-            .environment(self.environment)?
-            .embedded
-            .is_some();
-        // Without credentials there is no point in building. The AWS on this machine needs none, and is not started before there is something to run.
-        let connected = if embedded {
-            None
-        } else {
-            Some(cloud::open(self.project, self.service, self.environment, ui).await?)
-        };
-        let built = release::build(self.project, self.service, &commit, ui).await?;
-        interrupt.check()?;
-        let cloud = match connected {
-            Some(cloud) => cloud,
-            None => cloud::open(self.project, self.service, self.environment, ui).await?,
-        };
-        interrupt.check()?;
-        let reference = release::push(&cloud, self.service, &built.image, &commit, ui).await?;
-        interrupt.check()?;
-        let document = self.service.render(&Inputs {
-            environment: self.environment,
-            image: &reference,
-            commit: &commit.name,
-            account: &cloud.account,
-            region: &cloud.region,
-            variables: self.variables,
-        })?;
-        let facts = cloud.aws.facts(&cloud.cluster, &cloud.service).await?;
-        let deploy = &self.service.pipeline.deploy;
-        let wanted = Wanted {
-            cluster: cloud.cluster.clone(),
-            service: cloud.service.clone(),
-            document,
-            image: ExpectedImage {
-                container: deploy.container.clone(),
-                reference,
-            },
-            settings: cloud::service_settings(self.service),
-            create: cloud.create.clone(),
-            timeout_seconds: cloud::timeout_seconds(self.service),
-            supersede: self.supersede,
-        };
-        let plan =
-            plan::deploy(wanted, &facts).map_err(|refusal| refused(refusal.to_string(), None))?;
-        Ok((cloud, commit, plan))
+/// Builds and pushes; then plans, or takes the plan that was reviewed.
+async fn prepare(
+    preparation: &Preparation<'_>,
+    reviewed: Option<&Path>,
+    interrupt: &Interrupt,
+    ui: &mut Ui,
+) -> anyhow::Result<(Ready, Plan)> {
+    let reviewed = reviewed.map(read_plan).transpose()?;
+    let ready = preparation.build(interrupt, ui).await?;
+    if let Some(plan) = &reviewed {
+        fits(plan, &ready)?;
+    }
+    let reference = release::push(
+        &ready.cloud,
+        preparation.service,
+        &ready.image,
+        &ready.commit,
+        ui,
+    )
+    .await?;
+    interrupt.check()?;
+    let plan = match reviewed {
+        Some(plan) => plan,
+        None => preparation.plan(&ready, reference).await?,
+    };
+    Ok((ready, plan))
+}
+
+fn read_plan(path: &Path) -> anyhow::Result<Plan> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| bad_input(format!("{name} cannot be read: {error}")))?;
+    let plan: Plan = serde_json::from_str(&text)
+        .map_err(|error| bad_input(format!("{name} is no plan: {error}")))?;
+    if plan.format != Plan::FORMAT {
+        return Err(bad_input(format!(
+            "{name} is a plan of format {}; this longshore knows {}",
+            plan.format,
+            Plan::FORMAT
+        )));
+    }
+    Ok(plan)
+}
+
+/// A plan is carried out exactly, or not at all.
+fn fits(plan: &Plan, ready: &Ready) -> anyhow::Result<()> {
+    let hint = Some("make a new plan with `cargo xtask plan --out FILE`");
+    let (cluster, service) = (&ready.cloud.cluster, &ready.cloud.service);
+    if (&plan.cluster, &plan.service) != (cluster, service) {
+        return Err(refused(
+            format!(
+                "the plan is for service {} in cluster {}, not for {service} in {cluster}",
+                plan.service, plan.cluster
+            ),
+            hint,
+        ));
+    }
+    let built = ready.image.manifest_digest.as_str();
+    match &plan.image {
+        Some(image) if image.digest() == built => Ok(()),
+        Some(image) => Err(refused(
+            format!(
+                "the plan deploys image {}, these sources build {built}",
+                image.digest()
+            ),
+            hint,
+        )),
+        None => Err(refused("the plan names no image", hint)),
     }
 }

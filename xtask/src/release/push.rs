@@ -69,6 +69,25 @@ pub async fn push(
     Ok(format!("{}@{}", repository.uri, pushed.digest))
 }
 
+/// The reference that an image will have, without pushing it.
+pub async fn reference(
+    cloud: &Cloud,
+    service: &Service,
+    image: &image::Image,
+) -> anyhow::Result<String> {
+    let name = service.pipeline.registry.repository.as_str();
+    let Some(repository) = cloud.aws.repository(name).await? else {
+        return Err(refused(
+            format!(
+                "there is no repository `{name}` in account {} ({})",
+                cloud.account, cloud.region
+            ),
+            Some("the first `cargo xtask deploy` creates it where pipeline.toml says so"),
+        ));
+    };
+    Ok(format!("{}@{}", repository.uri, image.manifest_digest))
+}
+
 /// Pushes, and shows how far it is.
 async fn sent(
     client: &Client,

@@ -1,0 +1,116 @@
+//! `plan`: what a deployment would change. Builds the image, and changes nothing in an account.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use rollout::plan::{Plan, Step};
+
+use super::deploy::{allowed_variables, variable};
+use super::{OutputFormat, TargetArgs};
+use crate::project::{self, Project};
+use crate::release::{self, Interrupt, Preparation, revision};
+use crate::ui::Ui;
+use crate::{report, ui};
+
+/// Arguments of `plan`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// As for `deploy`.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    variable: Vec<(String, String)>,
+    /// As for `deploy`.
+    #[arg(long)]
+    supersede: bool,
+    /// File for the plan; `deploy --plan FILE` carries it out.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// What is printed on standard output.
+    #[arg(long, value_enum, default_value_t)]
+    format: OutputFormat,
+}
+
+/// Runs `plan`.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let project = Project::find()?;
+    let service = project.service(args.target.service.service.as_deref())?;
+    let environment = project::environment(&service, args.target.env.as_deref())?;
+    let variables = allowed_variables(args.variable, &service, environment)?;
+    let interrupt = Interrupt::listen()?;
+    let mut ui = Ui::new();
+    let preparation = Preparation {
+        project: &project,
+        service: &service,
+        environment,
+        variables: &variables,
+        supersede: args.supersede,
+    };
+    let ready = preparation.build(&interrupt, &mut ui).await?;
+    let reference = release::reference(&ready.cloud, &service, &ready.image).await?;
+    let plan = preparation.plan(&ready, reference).await?;
+    let json = format!("{}\n", serde_json::to_string_pretty(&plan)?);
+    if let Some(path) = &args.out {
+        report::write(path, &json)
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+        ui::say(&format!("wrote {}", path.display()));
+    }
+    ui::print(&match args.format {
+        OutputFormat::Text => text(&plan),
+        OutputFormat::Json => json,
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(plan: &Plan) -> String {
+    let mut out = format!("service {} in cluster {}\n", plan.service, plan.cluster);
+    if plan.steps.is_empty() {
+        out.push_str("nothing changes: this is live already\n");
+        return out;
+    }
+    for line in &plan.differences {
+        let _ = writeln!(out, "  {line}");
+    }
+    for (number, step) in plan.steps.iter().enumerate() {
+        let what = match step {
+            Step::RegisterTaskDefinition { document } => {
+                format!("register the task definition ({} bytes)", document.len())
+            }
+            Step::CreateService { settings } => {
+                format!("create the service with {} tasks", settings.desired_count)
+            }
+            Step::UpdateService {
+                task_definition, ..
+            } => {
+                let target = task_definition
+                    .as_deref()
+                    .map_or("what was registered", revision);
+                format!("update the service to {target}")
+            }
+            Step::Adopt {
+                deployment,
+                task_definition,
+            } => format!(
+                "watch deployment {deployment} of {}",
+                revision(task_definition)
+            ),
+        };
+        let _ = writeln!(out, "{}. {what}", number + 1);
+    }
+    let _ = match &plan.guard.primary_deployment {
+        Some(deployment) => writeln!(out, "only if deployment {deployment} is still PRIMARY"),
+        None => writeln!(out, "only if the service is still not there"),
+    };
+    let _ = match &plan.way_back {
+        Some(arn) => writeln!(
+            out,
+            "back to {} if it fails, or after {} s",
+            revision(arn),
+            plan.timeout_seconds
+        ),
+        None => writeln!(out, "there is no earlier revision to return to"),
+    };
+    out
+}

@@ -1,0 +1,98 @@
+//! Everything before the first change to anything live: connected, built, planned.
+
+use std::collections::BTreeMap;
+
+use rollout::plan::{self, ExpectedImage, Plan, Wanted};
+use service_config::{Inputs, Service};
+
+use super::{Interrupt, build};
+use crate::cloud::{self, Cloud};
+use crate::exit::refused;
+use crate::project::{Commit, Project};
+use crate::ui::Ui;
+
+/// What is to be released, and where.
+pub struct Preparation<'a> {
+    /// The repository.
+    pub project: &'a Project,
+    /// The service.
+    pub service: &'a Service,
+    /// Name of the environment.
+    pub environment: &'a str,
+    /// Variables for this deployment only.
+    pub variables: &'a BTreeMap<String, String>,
+    /// Whether a deployment in flight is replaced.
+    pub supersede: bool,
+}
+
+/// What a plan can be made from.
+pub struct Ready {
+    /// The environment.
+    pub cloud: Cloud,
+    /// What was built.
+    pub commit: Commit,
+    /// Its image.
+    pub image: image::Image,
+}
+
+impl Preparation<'_> {
+    /// Connects and builds.
+    pub async fn build(&self, interrupt: &Interrupt, ui: &mut Ui) -> anyhow::Result<Ready> {
+        let commit = self.project.commit(self.service);
+        let embedded = self
+            .service
+            .environment(self.environment)?
+            .embedded
+            .is_some();
+        // Without credentials there is no point in building. The AWS on this machine needs none, and is not started before there is something to run.
+        let connected = if embedded {
+            None
+        } else {
+            Some(self.connect(ui).await?)
+        };
+        let built = build(self.project, self.service, &commit, ui).await?;
+        interrupt.check()?;
+        let cloud = match connected {
+            Some(cloud) => cloud,
+            None => self.connect(ui).await?,
+        };
+        interrupt.check()?;
+        Ok(Ready {
+            cloud,
+            commit,
+            image: built.image,
+        })
+    }
+
+    async fn connect(&self, ui: &mut Ui) -> anyhow::Result<Cloud> {
+        cloud::open(self.project, self.service, self.environment, ui).await
+    }
+
+    /// Renders the task definition, looks at what is live, and plans. `reference` is `repository@sha256:…`.
+    pub async fn plan(&self, ready: &Ready, reference: String) -> anyhow::Result<Plan> {
+        let cloud = &ready.cloud;
+        let document = self.service.render(&Inputs {
+            environment: self.environment,
+            image: &reference,
+            commit: &ready.commit.name,
+            account: &cloud.account,
+            region: &cloud.region,
+            variables: self.variables,
+        })?;
+        let facts = cloud.aws.facts(&cloud.cluster, &cloud.service).await?;
+        let wanted = Wanted {
+            cluster: cloud.cluster.clone(),
+            service: cloud.service.clone(),
+            document,
+            image: ExpectedImage {
+                container: self.service.pipeline.deploy.container.clone(),
+                reference,
+            },
+            settings: cloud::service_settings(self.service),
+            create: cloud.create.clone(),
+            timeout_seconds: cloud::timeout_seconds(self.service),
+            supersede: self.supersede,
+        };
+        plan::deploy(wanted, &facts).map_err(|refusal| refused(refusal.to_string(), None))
+    }
+}
