@@ -107,7 +107,7 @@ fn gone(watched: &Watched, service: &ServiceView, seen: &Observation<'_>) -> Cau
     let primary = service.primary();
     let rolled_back = seen
         .record
-        .is_some_and(|record| record.status.starts_with("ROLLBACK") || record.status == "STOPPED")
+        .is_some_and(|record| record.status.starts_with("ROLLBACK"))
         || primary
             .and_then(|p| p.reason.as_deref())
             .is_some_and(|reason| reason.contains("rolling back"));
@@ -170,26 +170,10 @@ fn completed(
         // A task may have died just now, or the read lags; ECS replaces it, and the next look tells.
         return Verdict::Going;
     }
-    if let Some(image) = &watched.image {
-        for task in own_tasks {
-            let digest = task
-                .containers
-                .iter()
-                .find(|container| container.name == image.container)
-                .and_then(|container| container.image_digest.as_deref());
-            if digest != Some(image.digest()) {
-                return Verdict::Failed(Cause::new(
-                    CauseCode::WrongImage,
-                    format!(
-                        "task {} runs {} in container `{}`, not {}",
-                        task.id(),
-                        digest.unwrap_or("an image without a digest"),
-                        image.container,
-                        image.digest()
-                    ),
-                ));
-            }
-        }
+    let image = watched.image.as_ref();
+    let wrong = image.and_then(|image| own_tasks.iter().find_map(|task| image.mismatch(task)));
+    if let Some(cause) = wrong {
+        return Verdict::Failed(cause);
     }
     Verdict::Succeeded
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::faults::Faults;
 use crate::views;
-use crate::world::{CLUSTER, SERVICE, World};
+use crate::world::{Act, CLUSTER, SERVICE, World};
 
 /// So many service deployments are read to plan, and to watch.
 const HISTORY: usize = 40;
@@ -32,8 +32,10 @@ pub(crate) struct Connection<'a> {
     depth: Cell<usize>,
     /// Calls made.
     pub(crate) calls: Cell<u64>,
-    /// Whether anything of the service was changed by this run.
-    pub(crate) touched: Cell<bool>,
+    /// When this run first changed anything of the service.
+    pub(crate) touched: Cell<Option<Millis>>,
+    /// Whether the run replaced somebody else's deployment that it had seen begin after its own.
+    pub(crate) overrode: Cell<bool>,
     /// The time of the state that each look at the service showed.
     pub(crate) looks: RefCell<Vec<Millis>>,
 }
@@ -65,7 +67,8 @@ impl<'a> Connection<'a> {
             steps: Cell::new(0),
             depth: Cell::new(WATCHED),
             calls: Cell::new(0),
-            touched: Cell::new(false),
+            touched: Cell::new(None),
+            overrode: Cell::new(false),
             looks: RefCell::default(),
         }
     }
@@ -140,35 +143,35 @@ impl<'a> Connection<'a> {
         {
             self.advance(5_000);
             self.note(|| format!("{name}: no connection"));
-            return Err(error(true, "ConnectTimeout: no connection"));
+            return Err(error(true, false, "ConnectTimeout: no connection"));
         }
         if self.faults.forbidden.contains(&name) {
             self.note(|| format!("{name}: no permission"));
-            return Err(error(false, "AccessDeniedException: not authorized"));
+            return Err(error(false, true, "AccessDeniedException: not authorized"));
         }
         match self.fault(&call) {
             Some(Fault::Throttled) => {
                 self.note(|| format!("{name}: throttled"));
-                Err(error(true, "ThrottlingException: Rate exceeded"))
+                Err(error(true, true, "ThrottlingException: Rate exceeded"))
             }
             Some(Fault::ServerError) => {
                 self.note(|| format!("{name}: server error"));
-                Err(error(true, "ServerException: Service Unavailable"))
+                Err(error(true, false, "ServerException: Service Unavailable"))
             }
             Some(Fault::Lost) => {
                 let lost = self.perform(call).is_ok();
                 self.note(|| format!("{name}: the answer is lost (effect: {lost})"));
-                Err(error(true, "ReadTimeout: no answer"))
+                Err(error(true, false, "ReadTimeout: no answer"))
             }
             Some(Fault::LostForGood) => {
                 let lost = self.perform(call).is_ok();
                 self.note(|| format!("{name}: the answer cannot be read (effect: {lost})"));
-                Err(error(false, "DispatchFailure: other"))
+                Err(error(false, false, "DispatchFailure: other"))
             }
             None => {
                 let answer = self.perform(call);
                 self.note(|| format!("{name}: {}", brief(&answer)));
-                answer.map_err(|api| error(api.code.contains("Throttl"), &api.to_string()))
+                answer.map_err(|api| error(false, true, &api.to_string()))
             }
         }
     }
@@ -188,6 +191,22 @@ impl<'a> Connection<'a> {
             return Some(Fault::Lost);
         }
         (is_write(call) && hits(faults.lost_for_good)).then_some(Fault::LostForGood)
+    }
+
+    fn touch(&self, now: Millis) {
+        self.touched.set(self.touched.get().or(Some(now)));
+    }
+
+    /// Somebody else deployed after this run did, this run has seen that, and now it updates the service all the same.
+    fn note_override(&self, world: &World) {
+        let Some(touched) = self.touched.get() else {
+            return;
+        };
+        let looks = self.looks.borrow();
+        let seen = world.done.iter().any(|(at, act)| {
+            matches!(act, Act::Deploy(_)) && *at > touched && looks.iter().any(|look| look > at)
+        });
+        self.overrode.set(self.overrode.get() || seen);
     }
 
     fn advance(&self, duration: Millis) {
@@ -275,7 +294,7 @@ impl<'a> Connection<'a> {
             } => {
                 let request = create_request(&task_definition, &settings);
                 let answer = world.apply("CreateService", &request)?;
-                self.touched.set(true);
+                self.touch(world.now);
                 Answer::Service(Some(views::service_view(&answer["service"])))
             }
             Call::UpdateService {
@@ -289,7 +308,8 @@ impl<'a> Connection<'a> {
                 });
                 configure(&mut request, &settings);
                 let answer = world.apply("UpdateService", &request)?;
-                self.touched.set(true);
+                self.note_override(world);
+                self.touch(world.now);
                 Answer::Service(Some(views::service_view(&answer["service"])))
             }
             Call::Tasks { running } => Answer::Tasks(views::tasks(world, running)?),
@@ -299,7 +319,7 @@ impl<'a> Connection<'a> {
             Call::StopServiceDeployment { arn } => {
                 let request = json!({"serviceDeploymentArn": arn, "stopType": "ROLLBACK"});
                 world.apply("StopServiceDeployment", &request)?;
-                self.touched.set(true);
+                self.touch(world.now);
                 Answer::Done
             }
             Call::LogTail { .. } => Answer::Log(vec!["the last words".to_owned()]),
@@ -407,9 +427,10 @@ fn operation(call: &Call) -> &'static str {
     }
 }
 
-fn error(transient: bool, message: &str) -> CallError {
+fn error(transient: bool, declined: bool, message: &str) -> CallError {
     CallError {
         transient,
+        declined,
         message: message.to_owned(),
     }
 }

@@ -64,9 +64,16 @@ impl Truth {
                 service.desired_count
             ));
         }
+        None
+    }
+
+    /// A running task of the revision that is live runs another image.
+    fn wrong_image(&self) -> Option<String> {
+        let live = &self.primary()?.task_definition;
         let right = self.version.map(version::digest);
-        tasks
+        self.running
             .iter()
+            .filter(|task| task.last_status == "RUNNING" && task.task_definition == *live)
             .flat_map(|task| &task.containers)
             .find(|container| container.image_digest != right)
             .map(|container| format!("a task runs {:?}", container.image_digest))
@@ -94,7 +101,9 @@ pub(crate) fn judge(case: &Case<'_>, truth: &Truth) -> Option<String> {
                     truth.version, case.wanted
                 ));
             }
-            let denied = truth.denies(definition, case.steady)?;
+            let denied = truth
+                .denies(definition, case.steady)
+                .or_else(|| truth.wrong_image().filter(|_| case.wanted.is_some()))?;
             Some(format!("Succeeded with {definition}, but {denied}"))
         }
         End::RolledBack => {
@@ -114,7 +123,11 @@ pub(crate) fn judge(case: &Case<'_>, truth: &Truth) -> Option<String> {
             }
             let completed =
                 live.is_some_and(|live| live.rollout_state == Some(RolloutState::Completed));
-            (!completed).then(|| format!("Unchanged, but live is {live:?}"))
+            if !completed {
+                return Some(format!("Unchanged, but live is {live:?}"));
+            }
+            let wrong = truth.wrong_image().filter(|_| case.wanted.is_some())?;
+            Some(format!("Unchanged, but {wrong}"))
         }
     }
 }
@@ -222,6 +235,7 @@ mod tests {
             (End::RolledBack, true, &rolling),
             (End::Unchanged, false, &old),
             (End::Unchanged, false, &rolling),
+            (End::Unchanged, false, &other_image),
             (End::Unchanged, true, &new),
             (End::Refused, true, &old),
         ];

@@ -40,6 +40,8 @@ pub(crate) struct Run {
     pub(crate) supersede: bool,
     pub(crate) settings: ServiceSettings,
     pub(crate) timeout_seconds: u64,
+    /// Whether that may be too short for a good version.
+    pub(crate) tight: bool,
     /// How long after the run before.
     pub(crate) pause: Millis,
     pub(crate) faults: Faults,
@@ -124,6 +126,7 @@ impl Run {
             } else {
                 3_600
             },
+            tight,
             pause: if rng.bool() {
                 rng.u64(0..20_000)
             } else {

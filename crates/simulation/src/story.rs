@@ -158,7 +158,8 @@ impl Story<'_> {
             let future = pin!(self.carry_out(run, wanted, &connection, &mut events));
             poll_once(future)
         };
-        let (calls, touched) = (connection.calls.get(), connection.touched.get());
+        let (calls, touched) = (connection.calls.get(), connection.touched.get().is_some());
+        let overrode = connection.overrode.get();
         let looks = connection.looks.take();
         self.told.calls += calls;
         let scenario = match wanted {
@@ -190,6 +191,9 @@ impl Story<'_> {
                 .violations
                 .push("an event holds a secret".to_owned());
         }
+        if overrode {
+            self.wrong("the run replaced a deployment of somebody else");
+        }
         let again = self.died;
         self.died = matches!(outcome, Outcome::Died);
         match outcome {
@@ -212,7 +216,7 @@ impl Story<'_> {
                 let since = evidence.copied().unwrap_or(began);
                 let calm = before.as_ref().is_some_and(is_calm);
                 let hope = Hope {
-                    undisturbed: run.acts.is_empty() && run.faults.pass(),
+                    undisturbed: run.acts.is_empty() && run.faults.pass() && !run.tight,
                     calm,
                     fate,
                     again,
@@ -372,7 +376,7 @@ impl Story<'_> {
             .and_then(|old| self.world.get_mut().version_of(old))
             .is_some_and(|number| self.world.get_mut().fate(number) == Fate::Good);
         let hopeless = wanted.is_some() && hope.fate.is_hopeless();
-        if hopeless && done {
+        if hopeless && done && (hope.calm || first) {
             self.wrong(format!("a hopeless release ended as {:?}", ended.end));
         }
         if hopeless && hope.calm && old_is_good && ended.end != End::RolledBack {
@@ -414,6 +418,7 @@ struct Hope {
 
 fn is_calm(service: &ServiceView) -> bool {
     service.status == "ACTIVE"
+        && service.desired_count > 0
         && service.deployments.len() == 1
         && service
             .primary()

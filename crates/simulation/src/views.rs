@@ -52,6 +52,8 @@ fn deployment_view(deployment: &Value) -> DeploymentView {
             _ => None,
         },
         reason: optional(&deployment["rolloutStateReason"]),
+        created_at: millis(&deployment["createdAt"]),
+        updated_at: millis(&deployment["updatedAt"]),
     }
 }
 
