@@ -8,6 +8,7 @@ pub mod local;
 pub mod render;
 pub mod rollback;
 pub mod schema;
+pub mod simulate;
 pub mod status;
 
 use std::path::PathBuf;
@@ -60,6 +61,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => explain::run(&args),
         Command::Render(args) => render::run(&args),
         Command::Schema(args) => schema::run(&args),
+        Command::Simulate(args) => simulate::run(&args, cli.verbose),
         Command::Deploy(args) => block_on(deploy::run(args)),
         Command::Rollback(args) => block_on(rollback::run(args)),
         Command::Status(args) => block_on(status::run(args)),

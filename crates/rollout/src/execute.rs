@@ -10,7 +10,7 @@
 use serde_json::Value;
 
 use crate::cause::{Cause, CauseCode, classify};
-use crate::facts::{Millis, RolloutState, ServiceDeploymentView, ServiceView, TaskView};
+use crate::facts::{DeploymentView, Millis, RolloutState, ServiceDeploymentView, ServiceView, TaskView};
 use crate::plan::{NewService, Plan, ServiceSettings, Step};
 use crate::verdict::{Observation, Verdict, Watched, judge};
 
@@ -191,6 +191,7 @@ pub async fn execute<C: Cloud>(plan: &Plan, cloud: &C, tell: &mut dyn FnMut(Even
         tell,
         document: None,
         told: Vec::new(),
+        before: None,
         created_at: 0,
         believed_at: 0,
         ended: Ended {
@@ -215,6 +216,8 @@ struct Execution<'a, C> {
     document: Option<Value>,
     /// Lines of the service's record that were told.
     told: Vec<String>,
+    /// The PRIMARY deployment as the guard last saw it.
+    before: Option<DeploymentView>,
     /// When the deployment that is watched was created, by AWS's clock.
     created_at: Millis,
     /// When a look at the service was last believed.
@@ -345,6 +348,7 @@ impl<C: Cloud> Execution<'_, C> {
         let service = self.describe().await.map_err(|error| refused(&error))?;
         let service = service.filter(|service| service.status == "ACTIVE");
         let primary = service.as_ref().and_then(ServiceView::primary);
+        self.before = primary.cloned();
         let moved = match (&self.plan.guard.primary_deployment, primary) {
             (Some(expected), Some(primary)) if *expected == primary.id => return Ok(service),
             (None, None) => return Ok(service),
@@ -400,14 +404,31 @@ impl<C: Cloud> Execution<'_, C> {
             let service = self.describe().await;
             let waited = self.cloud.now().saturating_sub(since);
             match service {
-                Ok(Some(service))
-                    if service
-                        .primary()
-                        .is_some_and(|primary| primary.task_definition == task_definition) =>
-                {
-                    return Ok(Some(service));
+                Ok(service) => {
+                    let primary = service.as_ref().and_then(ServiceView::primary);
+                    if primary.is_some_and(|primary| primary.task_definition == task_definition) {
+                        return Ok(service);
+                    }
+                    if waited >= LAG {
+                        let same = |now: &DeploymentView, before: &DeploymentView| {
+                            (&now.id, now.updated_at) == (&before.id, before.updated_at)
+                        };
+                        let untouched = match (primary, &self.before) {
+                            (Some(now), Some(before)) => same(now, before),
+                            (now, before) => now.is_none() && before.is_none(),
+                        };
+                        if untouched {
+                            return Err(refused(error));
+                        }
+                        self.ended.changed_at = Some(changed_at);
+                        return Err(Cause::new(
+                            CauseCode::Aws,
+                            format!(
+                                "the answer to the deployment was lost ({error}), and the service has changed since, but does not work with {task_definition} now"
+                            ),
+                        ));
+                    }
                 }
-                Ok(_) if waited >= LAG => return Err(refused(error)),
                 Err(unreadable) if waited >= LAG => {
                     self.ended.changed_at = Some(changed_at);
                     return Err(Cause::new(
@@ -417,8 +438,9 @@ impl<C: Cloud> Execution<'_, C> {
                         ),
                     ));
                 }
-                Ok(_) | Err(_) => self.cloud.sleep(pause(waited, false)).await,
+                Err(_) => {}
             }
+            self.cloud.sleep(pause(waited, false)).await;
         }
     }
 
@@ -504,6 +526,12 @@ impl<C: Cloud> Execution<'_, C> {
 
     /// Evidence, then the way back.
     async fn fail(&mut self, watched: &Watched, mut cause: Cause) {
+        if cause.code == CauseCode::Superseded && self.is_back().await {
+            cause = Cause::new(
+                CauseCode::Stopped,
+                "the deployment was ended, and the service went back to the revision before it",
+            );
+        }
         self.gather_evidence(watched, &mut cause).await;
         (self.tell)(Event::Failed(cause.clone()));
         let not_ours = matches!(
@@ -531,6 +559,12 @@ impl<C: Cloud> Execution<'_, C> {
                 self.ended.rollback_failure = Some(why);
             }
         }
+    }
+
+    /// Whether the service works with the revision to return to, whoever brought it there.
+    async fn is_back(&mut self) -> bool {
+        let live = self.live().await;
+        live.is_some() && live == self.plan.way_back
     }
 
     /// A better name for the cause where stopped tasks give one, and the last lines of the container at fault.

@@ -81,11 +81,12 @@ pub fn judge(watched: &Watched, seen: &Observation<'_>, now: Millis) -> Verdict 
     if seen.record.is_some_and(ServiceDeploymentView::rolling_back) {
         return Verdict::Failed(ended_by_ecs(watched, own, seen));
     }
-    if own.rollout_state == Some(RolloutState::Completed) {
-        return completed(watched, service, own, seen);
-    }
+    // Also of a deployment that ECS calls complete: one healthy moment is enough for that, and a crash loop has many.
     if let Some(cause) = failing(watched, seen.stopped) {
         return Verdict::Failed(cause);
+    }
+    if own.rollout_state == Some(RolloutState::Completed) {
+        return completed(watched, service, own, seen);
     }
     if now >= watched.deadline {
         return Verdict::Failed(late(watched, own, service, seen));

@@ -214,7 +214,9 @@ impl Story<'_> {
                 // The last looks at the service are what the outcome rests on.
                 let evidence = looks.iter().rev().nth(2).or(looks.first());
                 let since = evidence.copied().unwrap_or(began);
-                let calm = before.as_ref().is_some_and(is_calm);
+                let calm = before
+                    .as_ref()
+                    .is_some_and(|service| is_calm(service, self.scenario.desired));
                 let hope = Hope {
                     undisturbed: run.acts.is_empty() && run.faults.pass() && !run.tight,
                     calm,
@@ -416,9 +418,10 @@ struct Hope {
     exact: bool,
 }
 
-fn is_calm(service: &ServiceView) -> bool {
+/// Whether the service is at rest, with the number of tasks that its percentages are made for.
+fn is_calm(service: &ServiceView, desired: u32) -> bool {
     service.status == "ACTIVE"
-        && service.desired_count > 0
+        && service.desired_count == desired
         && service.deployments.len() == 1
         && service
             .primary()

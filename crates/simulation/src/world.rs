@@ -254,7 +254,8 @@ impl World {
             .insert(task.clone(), (number, container.clone()));
         let fate = self.fate(number);
         let start = self.rng.u64(if self.quick { 50..500 } else { 1_000..40_000 });
-        let soon = self.rng.u64(1..800);
+        // Before anything counts such a task as healthy and the service as settled.
+        let soon = self.rng.u64(1..400);
         self.note(|| format!("runner: task {task} of version {number} is to start"));
         match fate {
             Fate::NoCapacity => return,
