@@ -46,4 +46,6 @@ pub enum Command {
     Local(commands::local::Args),
     /// Write the JSON Schemas that editors use and the table of findings, or check that they are up to date.
     Schema(commands::schema::Args),
+    /// Carry out releases against a simulated ECS with random faults, and check that no outcome is a lie.
+    Simulate(commands::simulate::Args),
 }

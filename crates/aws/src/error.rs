@@ -79,6 +79,11 @@ impl From<Error> for CallError {
     fn from(error: Error) -> Self {
         Self {
             transient: error.kind == ErrorKind::Transient,
+            // An answer with a code that is not a server's fault: AWS read the request and declined it.
+            declined: match &error.code {
+                Some(code) => error.kind != ErrorKind::Transient || code.contains("Throttl"),
+                None => false,
+            },
             message: error.message,
         }
     }

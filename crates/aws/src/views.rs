@@ -44,6 +44,8 @@ fn deployment(deployment: &Deployment) -> DeploymentView {
             _ => None,
         }),
         reason: deployment.rollout_state_reason().map(str::to_owned),
+        created_at: millis(deployment.created_at()),
+        updated_at: millis(deployment.updated_at()),
     }
 }
 

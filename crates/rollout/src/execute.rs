@@ -10,7 +10,7 @@
 use serde_json::Value;
 
 use crate::cause::{Cause, CauseCode, classify};
-use crate::facts::{Millis, RolloutState, ServiceDeploymentView, ServiceView, TaskView};
+use crate::facts::{DeploymentView, Millis, RolloutState, ServiceDeploymentView, ServiceView, TaskView};
 use crate::plan::{NewService, Plan, ServiceSettings, Step};
 use crate::verdict::{Observation, Verdict, Watched, judge};
 
@@ -84,6 +84,8 @@ pub enum Answer {
 pub struct CallError {
     /// Whether the same call may go through later: throttled, timed out, a server's fault.
     pub transient: bool,
+    /// Whether AWS answered that it did not do it. Otherwise it may have taken effect.
+    pub declined: bool,
     /// In words, with AWS's error code.
     pub message: String,
 }
@@ -174,6 +176,8 @@ pub struct Ended {
 
 /// How long calls that fail for now are tried again.
 const PATIENCE: Millis = 180_000;
+/// How long a read may lag behind a write.
+const LAG: Millis = 60_000;
 /// The least time that a way back is given.
 const LEAST_TIME_BACK: Millis = 600_000;
 /// Lines of a failing container's log that are shown.
@@ -187,6 +191,9 @@ pub async fn execute<C: Cloud>(plan: &Plan, cloud: &C, tell: &mut dyn FnMut(Even
         tell,
         document: None,
         told: Vec::new(),
+        before: None,
+        created_at: 0,
+        believed_at: 0,
         ended: Ended {
             end: End::Unchanged,
             cause: None,
@@ -209,13 +216,22 @@ struct Execution<'a, C> {
     document: Option<Value>,
     /// Lines of the service's record that were told.
     told: Vec<String>,
+    /// The PRIMARY deployment as the guard last saw it.
+    before: Option<DeploymentView>,
+    /// When the deployment that is watched was created, by AWS's clock.
+    created_at: Millis,
+    /// When a look at the service was last believed.
+    believed_at: Millis,
     ended: Ended,
 }
 
 impl<C: Cloud> Execution<'_, C> {
     async fn run(&mut self) {
         if self.plan.steps.is_empty() {
-            self.ended.live = self.live().await;
+            if let Err((end, cause)) = self.confirm().await {
+                self.ended.end = end;
+                self.ended.cause = Some(cause);
+            }
             return;
         }
         let mut watched = match self.change().await {
@@ -228,6 +244,7 @@ impl<C: Cloud> Execution<'_, C> {
             }
         };
         self.ended.task_definition = Some(watched.task_definition.clone());
+        self.believed_at = watched.since;
         (self.tell)(Event::Started {
             deployment: watched.deployment.clone(),
             task_definition: watched.task_definition.clone(),
@@ -243,6 +260,27 @@ impl<C: Cloud> Execution<'_, C> {
         }
     }
 
+    /// There is nothing to do if what is wanted is still live.
+    async fn confirm(&mut self) -> Result<(), (End, Cause)> {
+        let refuse = |cause| (End::Refused, cause);
+        let service = self.guard().await.map_err(refuse)?;
+        let Some((service, image)) = service.zip(self.plan.image.as_ref()) else {
+            return Ok(());
+        };
+        self.ended.live = Some(service.task_definition.clone());
+        let running = self
+            .tasks(true)
+            .await
+            .map_err(|error| refuse(refused(&error)))?;
+        let mut own = running.iter().filter(|task| {
+            task.last_status == "RUNNING" && task.task_definition == service.task_definition
+        });
+        match own.find_map(|task| image.mismatch(task)) {
+            Some(cause) => Err((End::Failed, cause)),
+            None => Ok(()),
+        }
+    }
+
     /// Everything up to the moment in which a deployment is on its way. An error means that nothing live was touched.
     async fn change(&mut self) -> Result<Watched, Cause> {
         let mut registered = None;
@@ -253,7 +291,7 @@ impl<C: Cloud> Execution<'_, C> {
                     "interrupted before anything was changed",
                 ));
             }
-            self.guard().await?;
+            let service = self.guard().await?;
             match step {
                 Step::RegisterTaskDefinition { document } => {
                     self.document = serde_json::from_str(document).ok();
@@ -294,6 +332,8 @@ impl<C: Cloud> Execution<'_, C> {
                     deployment,
                     task_definition,
                 } => {
+                    let primary = service.as_ref().and_then(ServiceView::primary);
+                    self.created_at = primary.map_or(0, |primary| primary.created_at);
                     return Ok(self.watched(deployment.clone(), task_definition.clone(), true));
                 }
             }
@@ -304,13 +344,14 @@ impl<C: Cloud> Execution<'_, C> {
         ))
     }
 
-    async fn guard(&mut self) -> Result<(), Cause> {
+    async fn guard(&mut self) -> Result<Option<ServiceView>, Cause> {
         let service = self.describe().await.map_err(|error| refused(&error))?;
         let service = service.filter(|service| service.status == "ACTIVE");
         let primary = service.as_ref().and_then(ServiceView::primary);
+        self.before = primary.cloned();
         let moved = match (&self.plan.guard.primary_deployment, primary) {
-            (Some(expected), Some(primary)) if *expected == primary.id => return Ok(()),
-            (None, None) => return Ok(()),
+            (Some(expected), Some(primary)) if *expected == primary.id => return Ok(service),
+            (None, None) => return Ok(service),
             (_, Some(primary)) => format!(
                 "it now works with {} (deployment {})",
                 primary.task_definition, primary.id
@@ -332,28 +373,74 @@ impl<C: Cloud> Execution<'_, C> {
         let service = match self.ask(call).await {
             Ok(Answer::Service(service)) => service,
             Ok(_) => None,
-            Err(error) => {
-                let service = self.describe().await.ok().flatten();
-                let took_effect = service
-                    .as_ref()
-                    .and_then(ServiceView::primary)
-                    .is_some_and(|primary| primary.task_definition == task_definition);
-                if !took_effect {
-                    return Err(refused(&error));
-                }
-                service
-            }
+            Err(error) if error.declined => return Err(refused(&error)),
+            Err(error) => self.find_out(&task_definition, now, &error).await?,
         };
         self.ended.changed_at = Some(now);
         let primary = service.as_ref().and_then(ServiceView::primary);
         match primary.filter(|primary| primary.task_definition == task_definition) {
-            Some(primary) => Ok(self.watched(primary.id.clone(), task_definition, false)),
+            Some(primary) => {
+                self.created_at = primary.created_at;
+                Ok(self.watched(primary.id.clone(), task_definition, false))
+            }
             None => Err(Cause::new(
                 CauseCode::Aws,
                 format!(
                     "AWS's answer does not show a deployment of {task_definition}; look at the service before you go on"
                 ),
             )),
+        }
+    }
+
+    /// Whether a change whose answer was lost took effect. Reads may lag, so that its absence is believed only after a while.
+    async fn find_out(
+        &mut self,
+        task_definition: &str,
+        changed_at: Millis,
+        error: &CallError,
+    ) -> Result<Option<ServiceView>, Cause> {
+        let since = self.cloud.now();
+        loop {
+            let service = self.describe().await;
+            let waited = self.cloud.now().saturating_sub(since);
+            match service {
+                Ok(service) => {
+                    let primary = service.as_ref().and_then(ServiceView::primary);
+                    if primary.is_some_and(|primary| primary.task_definition == task_definition) {
+                        return Ok(service);
+                    }
+                    if waited >= LAG {
+                        let same = |now: &DeploymentView, before: &DeploymentView| {
+                            (&now.id, now.updated_at) == (&before.id, before.updated_at)
+                        };
+                        let untouched = match (primary, &self.before) {
+                            (Some(now), Some(before)) => same(now, before),
+                            (now, before) => now.is_none() && before.is_none(),
+                        };
+                        if untouched {
+                            return Err(refused(error));
+                        }
+                        self.ended.changed_at = Some(changed_at);
+                        return Err(Cause::new(
+                            CauseCode::Aws,
+                            format!(
+                                "the answer to the deployment was lost ({error}), and the service has changed since, but does not work with {task_definition} now"
+                            ),
+                        ));
+                    }
+                }
+                Err(unreadable) if waited >= LAG => {
+                    self.ended.changed_at = Some(changed_at);
+                    return Err(Cause::new(
+                        CauseCode::Aws,
+                        format!(
+                            "it is not known whether the deployment began ({error}), and the service cannot be looked at ({unreadable})"
+                        ),
+                    ));
+                }
+                Err(_) => {}
+            }
+            self.cloud.sleep(pause(waited, false)).await;
         }
     }
 
@@ -375,7 +462,7 @@ impl<C: Cloud> Execution<'_, C> {
         let mut look = 0_u32;
         loop {
             look = look.wrapping_add(1);
-            let service = self.describe().await.map_err(|error| lost(&error))?;
+            let service = self.look().await.map_err(|error| lost(&error))?;
             let own = service
                 .as_ref()
                 .and_then(|s| s.deployments.iter().find(|d| d.id == watched.deployment));
@@ -439,6 +526,12 @@ impl<C: Cloud> Execution<'_, C> {
 
     /// Evidence, then the way back.
     async fn fail(&mut self, watched: &Watched, mut cause: Cause) {
+        if cause.code == CauseCode::Superseded && self.is_back().await {
+            cause = Cause::new(
+                CauseCode::Stopped,
+                "the deployment was ended, and the service went back to the revision before it",
+            );
+        }
         self.gather_evidence(watched, &mut cause).await;
         (self.tell)(Event::Failed(cause.clone()));
         let not_ours = matches!(
@@ -454,14 +547,24 @@ impl<C: Cloud> Execution<'_, C> {
             }
             Some(back) => self.go_back(watched, back).await,
         };
-        self.ended.live = self.live().await;
         match back {
-            Ok(()) => self.ended.end = End::RolledBack,
+            // That look is the evidence; another one could only be older.
+            Ok(()) => {
+                self.ended.end = End::RolledBack;
+                self.ended.live.clone_from(&self.plan.way_back);
+            }
             Err(why) => {
+                self.ended.live = self.live().await;
                 self.ended.end = End::Failed;
                 self.ended.rollback_failure = Some(why);
             }
         }
+    }
+
+    /// Whether the service works with the revision to return to, whoever brought it there.
+    async fn is_back(&mut self) -> bool {
+        let live = self.live().await;
+        live.is_some() && live == self.plan.way_back
     }
 
     /// A better name for the cause where stopped tasks give one, and the last lines of the container at fault.
@@ -522,7 +625,7 @@ impl<C: Cloud> Execution<'_, C> {
         self.turn_round(watched, back).await?;
         let mut pushed = false;
         loop {
-            let service = self.describe().await.map_err(|error| error.message)?;
+            let service = self.look().await.map_err(|error| error.message)?;
             let Some(service) = service.filter(|service| service.status == "ACTIVE") else {
                 return Err("the service is gone".to_owned());
             };
@@ -544,25 +647,26 @@ impl<C: Cloud> Execution<'_, C> {
                 if primary.rollout_state == Some(RolloutState::Failed) {
                     return Err("the earlier revision failed as well".to_owned());
                 }
-            } else if !pushed
-                && !self
-                    .records()
-                    .await
-                    .iter()
-                    .any(ServiceDeploymentView::in_flight)
-            {
-                // ECS has come to rest on something else: it was asked to go back, and did not, or not there.
-                self.update_to(back).await?;
-                pushed = true;
+            } else if !pushed {
+                let records = self.records().await;
+                if let Some(other) = newer(&records, watched, back) {
+                    return Err(in_other_hands(&other.task_definition));
+                }
+                if !records.iter().any(ServiceDeploymentView::in_flight) {
+                    // ECS has come to rest on something else: it was asked to go back, and did not, or not there.
+                    self.update_to(back).await?;
+                    pushed = true;
+                }
             }
             let now = self.cloud.now();
+            let waited = now.saturating_sub(since);
             if now >= deadline {
                 return Err(format!(
                     "the earlier revision did not serve again within {} s",
-                    (now - since) / 1000
+                    waited / 1000
                 ));
             }
-            self.cloud.sleep(pause(now - since, false)).await;
+            self.cloud.sleep(pause(waited, false)).await;
         }
     }
 
@@ -573,8 +677,11 @@ impl<C: Cloud> Execution<'_, C> {
         let record = records
             .iter()
             .find(|record| record.task_definition == watched.task_definition);
+        if let Some(other) = newer(&records, watched, back) {
+            return Err(in_other_hands(&other.task_definition));
+        }
         let primary = self
-            .describe()
+            .look()
             .await
             .ok()
             .flatten()
@@ -627,11 +734,29 @@ impl<C: Cloud> Execution<'_, C> {
     }
 
     async fn live(&mut self) -> Option<String> {
-        self.describe()
+        self.look()
             .await
             .ok()
             .flatten()
             .map(|service| service.task_definition)
+    }
+
+    /// The service, as of after the watched deployment began: an answer from before is a read that lags, unless there is no other for a while.
+    async fn look(&mut self) -> Result<Option<ServiceView>, CallError> {
+        loop {
+            let service = self.describe().await?;
+            let now = self.cloud.now();
+            let lags = match &service {
+                Some(service) if service.status != "INACTIVE" => service.predates(self.created_at),
+                // A service that was there cannot be missing because of a lag.
+                _ => self.created_at > 0 && self.plan.guard.primary_deployment.is_none(),
+            };
+            if !lags || now >= self.believed_at + LAG {
+                self.believed_at = now;
+                return Ok(service);
+            }
+            self.cloud.sleep(1_000).await;
+        }
     }
 
     async fn describe(&mut self) -> Result<Option<ServiceView>, CallError> {
@@ -660,14 +785,23 @@ impl<C: Cloud> Execution<'_, C> {
     async fn ask(&mut self, call: Call) -> Result<Answer, CallError> {
         let since = self.cloud.now();
         let mut wait = 500;
+        let mut declined = true;
         loop {
             match self.cloud.call(call.clone()).await {
                 Err(error) if error.transient && self.cloud.now() < since + PATIENCE => {
+                    declined &= error.declined;
                     (self.tell)(Event::Retrying(error.message));
                     self.cloud.sleep(wait).await;
                     wait = (wait * 2).min(15_000);
                 }
-                other => return other,
+                // One attempt of several may have taken effect.
+                Err(error) => {
+                    return Err(CallError {
+                        declined: declined && error.declined,
+                        ..error
+                    });
+                }
+                answer => return answer,
             }
         }
     }
@@ -692,6 +826,24 @@ fn pause(elapsed: Millis, moving: bool) -> Millis {
     } else {
         500.max(elapsed / 10).min(15_000)
     }
+}
+
+/// A deployment of something else that somebody started after the one that is watched. The newest record comes first.
+fn newer<'a>(
+    records: &'a [ServiceDeploymentView],
+    watched: &Watched,
+    back: &str,
+) -> Option<&'a ServiceDeploymentView> {
+    let own = records
+        .iter()
+        .position(|record| record.task_definition == watched.task_definition)?;
+    records[..own]
+        .iter()
+        .find(|record| record.task_definition != back)
+}
+
+fn in_other_hands(task_definition: &str) -> String {
+    format!("another deployment took over: the service now rolls out {task_definition}")
 }
 
 fn refused(error: &CallError) -> Cause {

@@ -32,6 +32,14 @@ impl ServiceView {
             .find(|deployment| deployment.status == "PRIMARY")
     }
 
+    /// Whether this was read before a deployment that was created at `created_at` by AWS's clock: nothing in it is as new as that.
+    ///
+    /// A deployment that comes back, because ECS returned to it, has been updated since.
+    pub fn predates(&self, created_at: Millis) -> bool {
+        let mut deployments = self.deployments.iter();
+        !self.deployments.is_empty() && deployments.all(|d| d.updated_at < created_at)
+    }
+
     /// Whether a deployment has not ended yet.
     pub fn in_flight(&self) -> bool {
         self.deployments.len() > 1
@@ -63,6 +71,10 @@ pub struct DeploymentView {
     pub rollout_state: Option<RolloutState>,
     /// ECS's own words about the state.
     pub reason: Option<String>,
+    /// When it began, by AWS's clock; 0 when AWS left it out.
+    pub created_at: Millis,
+    /// When anything of it last changed, by AWS's clock; 0 when AWS left it out.
+    pub updated_at: Millis,
 }
 
 /// How far a deployment has come.

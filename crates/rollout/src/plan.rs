@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::compare::{differences, same_task};
-use crate::facts::{Facts, RolloutState};
+use crate::cause::{Cause, CauseCode};
+use crate::facts::{Facts, RolloutState, ServiceDeploymentView, TaskView};
 
 /// What is going to be done to one service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -70,6 +71,27 @@ impl ExpectedImage {
     /// The part behind the `@`.
     pub fn digest(&self) -> &str {
         self.reference.rsplit('@').next().unwrap_or_default()
+    }
+
+    /// That a running task's container does not run this image; none when it does.
+    pub(crate) fn mismatch(&self, task: &TaskView) -> Option<Cause> {
+        let container = task
+            .containers
+            .iter()
+            .find(|container| container.name == self.container);
+        let digest = container.and_then(|container| container.image_digest.as_deref());
+        (digest != Some(self.digest())).then(|| {
+            Cause::new(
+                CauseCode::WrongImage,
+                format!(
+                    "task {} runs {} in container `{}`, not {}",
+                    task.id(),
+                    digest.unwrap_or("an image without a digest"),
+                    self.container,
+                    self.digest()
+                ),
+            )
+        })
     }
 }
 
@@ -299,10 +321,14 @@ pub fn rollback(
     let Some(primary) = view.primary() else {
         return Err(Refusal::NoService { service, cluster });
     };
-    // With a release still failing, the way back is what served before it.
+    // With a release still failing, the way back is what served before it; also when ECS is on that way already.
+    let returning = facts
+        .history
+        .first()
+        .is_some_and(ServiceDeploymentView::rolling_back);
     let failing = facts
         .serving()
-        .filter(|serving| *serving != primary.task_definition);
+        .filter(|serving| returning || *serving != primary.task_definition);
     let Some(target) = to.or_else(|| failing.or_else(|| facts.earlier()).map(str::to_owned)) else {
         return Err(Refusal::NoEarlier { service });
     };

@@ -81,11 +81,12 @@ pub fn judge(watched: &Watched, seen: &Observation<'_>, now: Millis) -> Verdict 
     if seen.record.is_some_and(ServiceDeploymentView::rolling_back) {
         return Verdict::Failed(ended_by_ecs(watched, own, seen));
     }
-    if own.rollout_state == Some(RolloutState::Completed) {
-        return completed(watched, service, own, seen);
-    }
+    // Also of a deployment that ECS calls complete: one healthy moment is enough for that, and a crash loop has many.
     if let Some(cause) = failing(watched, seen.stopped) {
         return Verdict::Failed(cause);
+    }
+    if own.rollout_state == Some(RolloutState::Completed) {
+        return completed(watched, service, own, seen);
     }
     if now >= watched.deadline {
         return Verdict::Failed(late(watched, own, service, seen));
@@ -107,7 +108,7 @@ fn gone(watched: &Watched, service: &ServiceView, seen: &Observation<'_>) -> Cau
     let primary = service.primary();
     let rolled_back = seen
         .record
-        .is_some_and(|record| record.status.starts_with("ROLLBACK") || record.status == "STOPPED")
+        .is_some_and(|record| record.status.starts_with("ROLLBACK"))
         || primary
             .and_then(|p| p.reason.as_deref())
             .is_some_and(|reason| reason.contains("rolling back"));
@@ -170,26 +171,10 @@ fn completed(
         // A task may have died just now, or the read lags; ECS replaces it, and the next look tells.
         return Verdict::Going;
     }
-    if let Some(image) = &watched.image {
-        for task in own_tasks {
-            let digest = task
-                .containers
-                .iter()
-                .find(|container| container.name == image.container)
-                .and_then(|container| container.image_digest.as_deref());
-            if digest != Some(image.digest()) {
-                return Verdict::Failed(Cause::new(
-                    CauseCode::WrongImage,
-                    format!(
-                        "task {} runs {} in container `{}`, not {}",
-                        task.id(),
-                        digest.unwrap_or("an image without a digest"),
-                        image.container,
-                        image.digest()
-                    ),
-                ));
-            }
-        }
+    let image = watched.image.as_ref();
+    let wrong = image.and_then(|image| own_tasks.iter().find_map(|task| image.mismatch(task)));
+    if let Some(cause) = wrong {
+        return Verdict::Failed(cause);
     }
     Verdict::Succeeded
 }

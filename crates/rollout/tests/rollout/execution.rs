@@ -73,6 +73,7 @@ impl Cloud for Script {
                 *times -= 1;
                 return Err(CallError {
                     transient: *transient,
+                    declined: false,
                     message: format!("{failing} failed"),
                 });
             }

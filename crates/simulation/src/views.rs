@@ -1,0 +1,151 @@
+//! From the model's JSON answers to `rollout`'s plain data.
+
+use local_cloud::error::ApiError;
+use rollout::facts::{
+    ContainerView, DeploymentView, EventView, Millis, RolloutState, ServiceDeploymentView,
+    ServiceView, TaskView,
+};
+use serde_json::{Value, json};
+
+use crate::world::{CLUSTER, SERVICE, World};
+
+type Result<T> = std::result::Result<T, ApiError>;
+
+/// DescribeServices; none when the service is unknown.
+pub(crate) fn service(world: &mut World) -> Result<Option<ServiceView>> {
+    let request = json!({"cluster": CLUSTER, "services": [SERVICE]});
+    let answer = world.apply("DescribeServices", &request)?;
+    Ok(answer["services"].get(0).map(service_view))
+}
+
+/// A service, as CreateService and UpdateService answer too.
+pub(crate) fn service_view(service: &Value) -> ServiceView {
+    ServiceView {
+        arn: text(&service["serviceArn"]),
+        status: text(&service["status"]),
+        desired_count: count(&service["desiredCount"]),
+        running_count: count(&service["runningCount"]),
+        task_definition: text(&service["taskDefinition"]),
+        deployments: list(&service["deployments"]).map(deployment_view).collect(),
+        events: list(&service["events"])
+            .map(|event| EventView {
+                at: millis(&event["createdAt"]),
+                message: text(&event["message"]),
+            })
+            .collect(),
+    }
+}
+
+fn deployment_view(deployment: &Value) -> DeploymentView {
+    DeploymentView {
+        id: text(&deployment["id"]),
+        status: text(&deployment["status"]),
+        task_definition: text(&deployment["taskDefinition"]),
+        desired_count: count(&deployment["desiredCount"]),
+        pending_count: count(&deployment["pendingCount"]),
+        running_count: count(&deployment["runningCount"]),
+        failed_tasks: count(&deployment["failedTasks"]),
+        rollout_state: match deployment["rolloutState"].as_str() {
+            Some("COMPLETED") => Some(RolloutState::Completed),
+            Some("FAILED") => Some(RolloutState::Failed),
+            Some("IN_PROGRESS") => Some(RolloutState::InProgress),
+            _ => None,
+        },
+        reason: optional(&deployment["rolloutStateReason"]),
+        created_at: millis(&deployment["createdAt"]),
+        updated_at: millis(&deployment["updatedAt"]),
+    }
+}
+
+/// ListTasks and DescribeTasks, one page, as the client of the real AWS asks.
+pub(crate) fn tasks(world: &mut World, running: bool) -> Result<Vec<TaskView>> {
+    let status = if running { "RUNNING" } else { "STOPPED" };
+    let request = json!({"cluster": CLUSTER, "serviceName": SERVICE, "desiredStatus": status});
+    let listed = world.apply("ListTasks", &request)?;
+    if list(&listed["taskArns"]).next().is_none() {
+        return Ok(Vec::new());
+    }
+    let request = json!({"cluster": CLUSTER, "tasks": listed["taskArns"]});
+    let described = world.apply("DescribeTasks", &request)?;
+    Ok(list(&described["tasks"]).map(task_view).collect())
+}
+
+fn task_view(task: &Value) -> TaskView {
+    TaskView {
+        arn: text(&task["taskArn"]),
+        started_by: text(&task["startedBy"]),
+        last_status: text(&task["lastStatus"]),
+        task_definition: text(&task["taskDefinitionArn"]),
+        stop_code: optional(&task["stopCode"]),
+        stopped_reason: optional(&task["stoppedReason"]),
+        stopped_at: task.get("stoppedAt").map(millis),
+        containers: list(&task["containers"])
+            .map(|container| ContainerView {
+                name: text(&container["name"]),
+                image_digest: optional(&container["imageDigest"]),
+                exit_code: container["exitCode"]
+                    .as_i64()
+                    .and_then(|code| i32::try_from(code).ok()),
+                health: optional(&container["healthStatus"]),
+                reason: optional(&container["reason"]),
+            })
+            .collect(),
+    }
+}
+
+/// ListServiceDeployments and DescribeServiceRevisions; the newest first.
+pub(crate) fn records(world: &mut World, most: usize) -> Result<Vec<ServiceDeploymentView>> {
+    let request = json!({"cluster": CLUSTER, "service": SERVICE, "maxResults": most});
+    let listed = world.apply("ListServiceDeployments", &request)?;
+    let listed: Vec<&Value> = list(&listed["serviceDeployments"]).collect();
+    let mut records = Vec::with_capacity(listed.len());
+    // DescribeServiceRevisions takes 20 at a time.
+    for chunk in listed.chunks(20) {
+        let arns: Vec<&Value> = chunk
+            .iter()
+            .map(|brief| &brief["targetServiceRevisionArn"])
+            .collect();
+        let request = json!({"serviceRevisionArns": arns});
+        let described = world.apply("DescribeServiceRevisions", &request)?;
+        for brief in chunk {
+            let revision = list(&described["serviceRevisions"])
+                .find(|one| one["serviceRevisionArn"] == brief["targetServiceRevisionArn"]);
+            records.push(ServiceDeploymentView {
+                arn: text(&brief["serviceDeploymentArn"]),
+                status: text(&brief["status"]),
+                reason: optional(&brief["statusReason"]),
+                task_definition: revision
+                    .map(|revision| text(&revision["taskDefinition"]))
+                    .unwrap_or_default(),
+                created_at: millis(&brief["createdAt"]),
+            });
+        }
+    }
+    Ok(records)
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn optional(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+fn text(value: &Value) -> String {
+    optional(value).unwrap_or_default()
+}
+
+fn count(value: &Value) -> u32 {
+    value
+        .as_u64()
+        .and_then(|count| u32::try_from(count).ok())
+        .unwrap_or_default()
+}
+
+/// Seconds with a fraction, as the wire has them.
+fn millis(value: &Value) -> Millis {
+    let seconds = value.as_f64().unwrap_or_default().max(0.0);
+    let since = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or_default()
+}
