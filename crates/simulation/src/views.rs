@@ -118,6 +118,7 @@ pub(crate) fn records(world: &mut World, most: usize) -> Result<Vec<ServiceDeplo
                     .map(|revision| text(&revision["taskDefinition"]))
                     .unwrap_or_default(),
                 created_at: millis(&brief["createdAt"]),
+                finished_at: brief.get("finishedAt").map(millis),
             });
         }
     }
