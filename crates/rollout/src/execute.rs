@@ -10,7 +10,9 @@
 use serde_json::Value;
 
 use crate::cause::{Cause, CauseCode, classify};
-use crate::facts::{DeploymentView, Millis, RolloutState, ServiceDeploymentView, ServiceView, TaskView};
+use crate::facts::{
+    DeploymentView, Millis, RolloutState, ServiceDeploymentView, ServiceView, TaskView,
+};
 use crate::plan::{NewService, Plan, ServiceSettings, Step};
 use crate::verdict::{Observation, Verdict, Watched, judge};
 

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::compare::{differences, same_task};
 use crate::cause::{Cause, CauseCode};
+use crate::compare::{differences, same_task};
 use crate::facts::{Facts, RolloutState, ServiceDeploymentView, TaskView};
 
 /// What is going to be done to one service.

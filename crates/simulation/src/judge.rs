@@ -44,7 +44,10 @@ impl Truth {
             return Some("there is no service".to_owned());
         };
         if primary.task_definition != definition || service.task_definition != definition {
-            return Some(format!("the PRIMARY deployment is of {}", primary.task_definition));
+            return Some(format!(
+                "the PRIMARY deployment is of {}",
+                primary.task_definition
+            ));
         }
         if primary.rollout_state != Some(RolloutState::Completed) {
             return Some(format!(

@@ -23,7 +23,10 @@ pub fn simulate(first: u64, count: u64, threads: NonZeroUsize) -> Report {
     let stride = threads.get();
     let work = |offset: usize| {
         let mut report = Report::default();
-        for seed in (first..first.saturating_add(count)).skip(offset).step_by(stride) {
+        for seed in (first..first.saturating_add(count))
+            .skip(offset)
+            .step_by(stride)
+        {
             report.add(&tell(seed, false));
         }
         report

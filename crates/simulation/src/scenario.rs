@@ -90,7 +90,10 @@ impl Run {
             Some(before) if before.faults.death.is_some() && rng.u32(0..4) > 0 => Task::Again,
             Some(_) if rng.u32(0..10) == 0 => Task::Again,
             Some(_) if rng.u32(0..6) == 0 => Task::Rollback,
-            _ => Task::Deploy(number, Fate::draw(rng, checks.container || checks.balancer, quick)),
+            _ => Task::Deploy(
+                number,
+                Fate::draw(rng, checks.container || checks.balancer, quick),
+            ),
         };
         // A third of the runs each: nothing goes wrong, only what passes, anything.
         let kind = rng.u32(0..3);

@@ -114,7 +114,10 @@ fn set_up(scenario: &Scenario, world: &mut World) -> NewService {
             .apply("RegisterTaskDefinition", &document)
             .and_then(|answer| {
                 let arn = answer["taskDefinition"]["taskDefinitionArn"].as_str();
-                world.apply("CreateService", &create_request(arn.unwrap_or_default(), &create))
+                world.apply(
+                    "CreateService",
+                    &create_request(arn.unwrap_or_default(), &create),
+                )
             });
         if let Err(error) = made {
             world.note(|| format!("the service cannot be made: {error}"));
@@ -222,7 +225,9 @@ impl Story<'_> {
                     calm,
                     fate,
                     again,
-                    old: before.filter(|_| calm).map(|service| service.task_definition),
+                    old: before
+                        .filter(|_| calm)
+                        .map(|service| service.task_definition),
                     exact: run.faults.lag == 0,
                 };
                 self.check(&plan, &ended, wanted, touched, since);
@@ -245,12 +250,15 @@ impl Story<'_> {
             .iter()
             .map(|(after, act)| (began + after, *act))
             .collect();
-        world
-            .acts
-            .sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        world.acts.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
         world.done.clear();
         let task = run.task;
-        world.note(|| format!("A RUN: {task:?} {:?} timeout {} s", run.faults, run.timeout_seconds));
+        world.note(|| {
+            format!(
+                "A RUN: {task:?} {:?} timeout {} s",
+                run.faults, run.timeout_seconds
+            )
+        });
         (views::service(world).ok().flatten(), began)
     }
 
@@ -329,18 +337,22 @@ impl Story<'_> {
                 world.advance(world.now + 90_000);
             }
             let truth = look(world);
-            let live = truth.version.map_or(Fate::Good, |number| world.fate(number));
-            let killed = world.done.iter().any(|(_, act)| {
-                matches!(act, Act::KillTask | Act::Scale(_))
-            });
+            let live = truth
+                .version
+                .map_or(Fate::Good, |number| world.fate(number));
+            let killed = world
+                .done
+                .iter()
+                .any(|(_, act)| matches!(act, Act::KillTask | Act::Scale(_)));
             let case = Case {
                 plan,
                 ended,
                 wanted,
                 touched,
-                disturbed: world.done.iter().any(|(at, act)| {
-                    *at >= since && *act != Act::KillTask
-                }),
+                disturbed: world
+                    .done
+                    .iter()
+                    .any(|(at, act)| *at >= since && *act != Act::KillTask),
                 steady: live == Fate::Good && !killed,
             };
             if let Some(what) = judge(&case, &truth) {

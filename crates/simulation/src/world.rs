@@ -250,10 +250,11 @@ impl World {
         };
         let number = version_in(&container.image).unwrap_or_default();
         let (task, container) = (spec.id.clone(), container.name.clone());
-        self.tasks
-            .insert(task.clone(), (number, container.clone()));
+        self.tasks.insert(task.clone(), (number, container.clone()));
         let fate = self.fate(number);
-        let start = self.rng.u64(if self.quick { 50..500 } else { 1_000..40_000 });
+        let start = self
+            .rng
+            .u64(if self.quick { 50..500 } else { 1_000..40_000 });
         // Before anything counts such a task as healthy and the service as settled.
         let soon = self.rng.u64(1..400);
         self.note(|| format!("runner: task {task} of version {number} is to start"));
