@@ -18,12 +18,16 @@ record! {
         service: ServiceSection,
         /// How the Go program is built.
         build: BuildSection,
+        /// How it is tested; the usual way when left out.
+        test: Option<TestSection>,
         /// What the image holds besides the program.
         image: Option<ImageSection>,
         /// Where the image is pushed.
         registry: RegistrySection,
         /// How a new version is rolled out.
         deploy: DeploySection,
+        /// Named values: `${name}` in either file stands for one. An environment may have others.
+        values: Option<BTreeMap<String, String>>,
         /// Where it is deployed, by name.
         environments: BTreeMap<String, Environment>,
         /// Lint rules that this service breaks on purpose.
@@ -66,6 +70,34 @@ record! {
         env: Option<BTreeMap<String, String>>,
     }
 
+    /// How the service is tested.
+    struct TestSection {
+        /// Packages that are tested; `./...` when left out.
+        packages: Option<Vec<String>>,
+        /// Whether the race detector watches; true when left out.
+        race: Option<bool>,
+        /// How long the tests of one package may take; `120s` when left out.
+        timeout: Option<Span>,
+        /// Whether `go vet` is run; true when left out.
+        vet: Option<bool>,
+        /// Whether `go.mod` and `go.sum` must be tidy; true when left out.
+        tidy: Option<bool>,
+        /// Whether `govulncheck` looks for known vulnerabilities; false when left out.
+        vulnerabilities: Option<bool>,
+        /// Environment of the tests.
+        env: Option<BTreeMap<String, String>>,
+        /// A PostgreSQL for the tests, thrown away afterwards.
+        postgres: Option<TestPostgres>,
+    }
+
+    /// A PostgreSQL for the tests.
+    struct TestPostgres {
+        /// Name of the database; `test` when left out.
+        database: Option<String>,
+        /// Environment variable that the tests read its URL from; `DATABASE_URL` when left out. One that is set already is used instead of a new PostgreSQL.
+        variable: Option<String>,
+    }
+
     /// What the image holds besides the program.
     struct ImageSection {
         /// Base image pinned by digest, `gcr.io/distroless/static-debian12@sha256:…`; longshore's own minimal base when left out.
@@ -74,6 +106,22 @@ record! {
         entrypoint: Option<Vec<String>>,
         /// Labels of the image configuration.
         labels: Option<BTreeMap<String, String>>,
+        /// User and group that the program runs as, by number: `65532:65532`, which it is when left out.
+        user: Option<String>,
+        /// Files and folders that the image holds beside the program.
+        files: Option<Vec<ImageFile>>,
+        /// Puts `/probe` into the image: it asks an HTTP address and ends with 0 when the answer is 200. A health check for a program that has none of its own.
+        probe: Option<bool>,
+        /// How the layers are compressed; `gzip` when left out.
+        compression: Option<Compression>,
+    }
+
+    /// A file or folder that goes into the image.
+    struct ImageFile {
+        /// Where it is, relative to this file.
+        from: String,
+        /// Where it goes: an absolute path in the image.
+        to: String,
     }
 
     /// Where the image is pushed.
@@ -98,6 +146,42 @@ record! {
         maximum_percent: Option<u32>,
         /// Whether ECS itself ends a failing deployment and goes back.
         circuit_breaker: Option<bool>,
+        /// What happens when a deployment fails; `rollback` when left out.
+        on_failure: Option<OnFailure>,
+        /// Tasks that run to their end with the new image before the service is changed: migrations.
+        before: Option<Vec<BeforeTask>>,
+        /// Requests to the public address that must be answered well before a deployment counts as succeeded.
+        checks: Option<Vec<AfterCheck>>,
+        /// How long the new version is watched (its tasks, and the environment's alarms) after its rollout, such as `2m`; not at all when left out.
+        bake: Option<Span>,
+    }
+
+    /// A task that runs to its end before the service is changed.
+    struct BeforeTask {
+        /// Its name, for people.
+        name: String,
+        /// What the container runs, in place of the task definition's command: `["migrate"]`.
+        command: Vec<String>,
+        /// The container that runs it; the deployed one when left out.
+        container: Option<String>,
+        /// How long it may take; `10m` when left out.
+        timeout: Option<Span>,
+        /// Whether the revision before still works after this task has run; `safe` when left out.
+        rollback: Option<RollbackAfter>,
+        /// What undoes it, when a rollback needs that: a command as above, run with the new image before the way back.
+        reverse: Option<Vec<String>>,
+    }
+
+    /// One request to the public address.
+    struct AfterCheck {
+        /// Path and query: `/version`.
+        path: String,
+        /// The status that it must be answered with; 200 when left out.
+        status: Option<u16>,
+        /// A text that the body must hold, such as `${commit}`.
+        contains: Option<String>,
+        /// How long it is tried until it is answered so; `30s` when left out.
+        within: Option<Span>,
     }
 
     /// A place where the service is deployed.
@@ -122,6 +206,18 @@ record! {
         r#override: Option<Override>,
         /// Members of the task definition that this environment does not have: `containerDefinitions.api.healthCheck`.
         unset: Option<Vec<String>>,
+        /// Named values of this environment, over those of the file.
+        values: Option<BTreeMap<String, String>>,
+        /// Public address of the service, `https://api.example.com`: where the checks after a deployment go, and what is printed.
+        url: Option<String>,
+        /// Names of CloudWatch alarms: one in ALARM during the rollout or the bake time fails the deployment.
+        alarms: Option<Vec<String>>,
+        /// Whether the tests run before a deployment; true when left out, except where the AWS on this machine is used.
+        test: Option<bool>,
+        /// ARN of the IAM role that the pipeline takes on by OIDC to deploy here.
+        role: Option<String>,
+        /// Branch whose pushes are deployed here by the pipeline; none when left out.
+        branch: Option<String>,
         /// Whether `deploy --variable NAME=VALUE` may add variables; false when left out.
         allow_variables: Option<bool>,
         /// Makes this environment the AWS that longshore carries with it, on this machine.
@@ -152,6 +248,38 @@ record! {
 }
 
 choice! {
+    /// How layers are compressed.
+    #[derive(Default)]
+    enum Compression {
+        /// Understood everywhere.
+        #[default]
+        Gzip = "gzip",
+        /// Faster and smaller; ECR and Fargate take it.
+        Zstd = "zstd",
+    }
+
+    /// What happens when a deployment fails.
+    #[derive(Default)]
+    enum OnFailure {
+        /// The service goes back to the revision that served before.
+        #[default]
+        Rollback = "rollback",
+        /// Nothing: a person decides. The command ends with 5.
+        Stay = "stay",
+    }
+
+    /// Whether the revision before still works after a task has run.
+    #[derive(Default)]
+    enum RollbackAfter {
+        /// It does: a rollback needs nothing more.
+        #[default]
+        Safe = "safe",
+        /// It does once `reverse` has run.
+        Reverse = "reverse",
+        /// It does not: after this task nothing goes back by itself.
+        Never = "never",
+    }
+
     /// Operating system and architecture of an image.
     #[derive(Default)]
     enum Platform {
