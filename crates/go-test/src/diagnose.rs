@@ -60,9 +60,34 @@ pub(crate) fn problem(failure: &Failure<'_>, sources: &Sources) -> Problem {
         test: failure.test.map(str::to_owned),
         message,
         place,
-        output: without_frames(output),
+        output: match kind {
+            Kind::Timeout => own_goroutine_first(&without_frames(output), failure.test),
+            _ => without_frames(output),
+        },
         help,
     }
+}
+
+/// A dump of goroutines with the test's own at its head: in a large program it stands somewhere among hundreds.
+fn own_goroutine_first(output: &str, test: Option<&str>) -> String {
+    let mut blocks: Vec<&str> = output.split("\n\n").collect();
+    let own = test
+        .and_then(|test| test.split('/').next())
+        .and_then(|test| {
+            let call = format!(".{test}");
+            blocks
+                .iter()
+                .position(|block| is_goroutine(block) && block.contains(&call))
+        });
+    let first = blocks.iter().position(|block| is_goroutine(block));
+    if let (Some(own), Some(first)) = (own, first) {
+        blocks[first..=own].rotate_right(1);
+    }
+    blocks.join("\n\n")
+}
+
+fn is_goroutine(block: &str) -> bool {
+    block.trim_start().starts_with("goroutine ")
 }
 
 type Diagnosis = (Kind, String, Option<Place>, Option<String>);
