@@ -26,6 +26,7 @@ mod schedule;
 mod service;
 mod service_api;
 mod shape;
+mod stages;
 mod tags;
 mod target_group;
 mod task_api;

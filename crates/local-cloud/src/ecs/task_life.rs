@@ -342,6 +342,7 @@ impl Ecs {
             .iter()
             .all(|one| !one.essential || one.state == ContainerState::Running);
         let before = task.status;
+        let ran = task.times.started.is_some();
         let serving = self.deregister_targets(id);
         let drain = if alive { serving } else { None };
         let Some(task) = self.tasks.get_mut(id) else {
@@ -369,7 +370,7 @@ impl Ecs {
         self.generation += 1;
         if let Some((service, deployment)) = self.membership(id) {
             if by == By::Itself {
-                self.note_failure(service, &deployment, now);
+                self.note_failure(service, &deployment, ran, now);
             }
             self.wake(service, now);
         }

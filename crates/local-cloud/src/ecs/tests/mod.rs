@@ -7,4 +7,5 @@ mod guards;
 mod operations;
 mod properties;
 mod rollout;
+mod scenarios;
 mod world;

@@ -258,7 +258,7 @@ impl World {
         self.carry_out();
     }
 
-    fn next(&self) -> Option<Millis> {
+    pub fn next(&self) -> Option<Millis> {
         let report = self.reports.first_key_value().map(|((at, _), _)| *at);
         report.into_iter().chain(self.ecs.next_due()).min()
     }
