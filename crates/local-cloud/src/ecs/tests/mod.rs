@@ -5,6 +5,7 @@ mod breaker;
 mod failures;
 mod guards;
 mod operations;
+mod ordering;
 mod properties;
 mod rollout;
 mod scenarios;
