@@ -5,6 +5,9 @@ use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
+use crate::decode::Naming;
+use crate::ranges::RANGES;
+
 /// The schema of `pipeline.toml`, pretty-printed, ending in a line end.
 pub fn pipeline() -> String {
     document::<crate::Pipeline>("pipeline", "A longshore pipeline file", false)
@@ -21,6 +24,7 @@ fn document<T: JsonSchema>(name: &str, title: &str, with_schema_member: bool) ->
         .with_transform(RecursiveTransform(DropNull))
         .into_generator();
     let mut schema = generator.into_root_schema_for::<T>();
+    ranges(&mut schema);
     schema.insert("$id".into(), json!(format!("{name}.schema.json")));
     schema.insert("title".into(), json!(title));
     if with_schema_member && let Some(properties) = schema.get_mut("properties") {
@@ -32,6 +36,26 @@ fn document<T: JsonSchema>(name: &str, title: &str, with_schema_member: bool) ->
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// Numbers that have a range of their own.
+fn ranges(schema: &mut Schema) {
+    for range in RANGES {
+        let naming = if range.record == "AfterCheck" {
+            Naming::Kebab
+        } else {
+            Naming::Camel
+        };
+        let place = format!(
+            "/definitions/{}/properties/{}",
+            range.record,
+            naming.name(range.field)
+        );
+        if let Some(Value::Object(property)) = schema.pointer_mut(&place) {
+            property.insert("minimum".into(), json!(range.least));
+            property.insert("maximum".into(), json!(range.most));
+        }
+    }
 }
 
 /// `Option<T>` is a member that may be left out, not one that may be null: "anyOf null" would hide which leaf is wrong.
