@@ -71,10 +71,13 @@ pub(crate) fn images_of_others(
         if !deployed && empty && !unread {
             let name = container.name.as_deref().unwrap_or("?");
             let message = format!("container `{name}` has no `image`");
-            problems.push(file.error("missing-key", &place, message).help(format!(
-                "only `{}`, which is deployed, gets one; write repository@sha256:…",
-                pipeline.deploy.container
-            )));
+            problems.push(
+                file.error("incomplete-container", &place, message)
+                    .help(format!(
+                        "only `{}`, which is deployed, gets one; write repository@sha256:…",
+                        pipeline.deploy.container
+                    )),
+            );
         }
     }
 }

@@ -192,7 +192,8 @@ impl<'a, 'c, 's> Fields<'a, 'c, 's> {
         };
         let names: Vec<String> = known.iter().map(|name| naming.name(name)).collect();
         for member in members {
-            if !names.contains(&member.key) && !context.newer.contains(&member.key) {
+            let newer = naming == Naming::Camel && context.newer.contains(&member.key);
+            if !names.contains(&member.key) && !newer {
                 context.error_with_help(
                     "unknown-key",
                     member.key_span.clone(),

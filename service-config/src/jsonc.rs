@@ -188,6 +188,9 @@ fn whole_member(text: &str, span: &Range<usize>) -> Range<usize> {
     let alone_behind = behind.trim().is_empty() || behind.trim_start().starts_with("//");
     match line_end {
         Some(line_end) if alone_before && alone_behind => line_start..line_end,
+        Some(_) if behind.trim().is_empty() => {
+            text[..span.start].trim_end_matches([' ', '\t']).len()..end
+        }
         _ => span.start..end + (behind.len() - behind.trim_start_matches([' ', '\t']).len()),
     }
 }

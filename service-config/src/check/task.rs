@@ -77,7 +77,7 @@ fn names(containers: &[ContainerDefinition], file: &File, problems: &mut Vec<Dia
         let place = index.to_string();
         match &container.name {
             None => problems.push(file.error(
-                "missing-key",
+                "incomplete-container",
                 &["containerDefinitions", &place],
                 "the container has no `name`",
             )),
@@ -336,7 +336,7 @@ fn fargate(task: &TaskDefinition, file: &File, problems: &mut Vec<Diagnostic>) {
             if let Some(value) = value.filter(|value| *value > 120) {
                 let message = format!("{value} is more than the 120 seconds that Fargate waits");
                 let place = ["containerDefinitions", index.as_str(), member];
-                problems.push(file.error("out-of-range", &place, message));
+                problems.push(file.error("fargate-timeout", &place, message));
             }
         }
     }

@@ -41,6 +41,20 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         Meaning,
+        "incomplete-container",
+        "A container without a name, or without an image that nothing fills in",
+        "ECS refuses it",
+        "Add what the message names",
+    ),
+    rule(
+        Meaning,
+        "fargate-timeout",
+        "A container's start or stop timeout is longer than Fargate waits",
+        "ECS refuses it",
+        "Write 120 or less",
+    ),
+    rule(
+        Meaning,
         "unknown-volume",
         "A volume that the task definition does not have",
         "ECS would refuse it",

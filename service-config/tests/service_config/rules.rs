@@ -28,11 +28,11 @@ const CASES: &[(&str, &[Edit])] = &[
     ("missing-key", &[(TOML, "container = \"app\"
 ", "")]),
     ("missing-key", &[(JSON, FAMILY, r#""cpu": "256""#)]),
-    ("missing-key", &[(JSON, r#""image": "otel@sha256:aa", "#, "")]),
+    ("incomplete-container", &[(JSON, r#""image": "otel@sha256:aa", "#, "")]),
     ("wrong-type", &[(JSON, FAMILY, r#""family": 7"#)]),
     ("unknown-value", &[(JSON, "\"awslogs\"}", "\"awslog\"}")]),
     ("out-of-range", &[(JSON, r#""healthCheck": {"#, r#""healthCheck": {"retries": 11, "#)]),
-    ("out-of-range", &[(JSON, APP, r#""name": "app", "stopTimeout": 121,"#), (JSON, FAMILY, r#""family": "api", "cpu": "256", "memory": "512", "requiresCompatibilities": ["FARGATE"]"#)]),
+    ("fargate-timeout", &[(JSON, APP, r#""name": "app", "stopTimeout": 121,"#), (JSON, FAMILY, r#""family": "api", "cpu": "256", "memory": "512", "requiresCompatibilities": ["FARGATE"]"#)]),
     ("out-of-range", &[(TOML, "circuit-breaker = true", "circuit-breaker = true\nchecks = [{ path = \"/\", status = 42 }]")]),
     ("not-a-duration", &[(TOML, "\"10m\"", "\"10 minutes\"")]),
     ("bare-containers", &[(JSON, TASK_DEFINITION, "[]")]),

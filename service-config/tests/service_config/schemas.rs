@@ -51,6 +51,35 @@ fn the_schema_has_every_member_of_the_api() {
     assert_eq!(seen, 162);
 }
 
+/// Editors show descriptions beside what they complete, and on hover.
+#[test]
+fn every_member_and_every_word_is_described() {
+    for (text, least) in [(schema::pipeline(), 200), (schema::task_definition(), 159)] {
+        let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let mut seen = 0;
+        described(&schema, "", &mut seen);
+        assert!(seen >= least, "{seen}");
+    }
+}
+
+fn described(node: &serde_json::Value, path: &str, seen: &mut usize) {
+    let has_words = |node: &serde_json::Value| {
+        node["description"]
+            .as_str()
+            .is_some_and(|text| text.trim().len() > 2 && !text.contains("TODO"))
+    };
+    for (name, property) in node["properties"].as_object().into_iter().flatten() {
+        assert!(has_words(property), "{path}/{name} has no description");
+        *seen += 1;
+    }
+    for word in node["oneOf"].as_array().into_iter().flatten() {
+        assert!(has_words(word), "{path}: {word} has no description");
+    }
+    for (name, definition) in node["definitions"].as_object().into_iter().flatten() {
+        described(definition, &format!("{path}/{name}"), seen);
+    }
+}
+
 fn resolve<'a>(
     schema: &'a serde_json::Value,
     node: &'a serde_json::Value,
