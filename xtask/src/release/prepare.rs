@@ -98,6 +98,7 @@ impl Preparation<'_> {
             environment: self.environment,
             image: &reference,
             commit: &ready.commit.name,
+            branch: &self.project.branch(),
             account: &cloud.account,
             region: &cloud.region,
             variables: self.variables,
