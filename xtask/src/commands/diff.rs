@@ -85,6 +85,7 @@ fn documents(services: &[Service]) -> Documents {
                 environment,
                 image: "IMAGE",
                 commit: "COMMIT",
+                branch: "BRANCH",
                 account: "ACCOUNT",
                 region: "REGION",
                 variables: &BTreeMap::new(),

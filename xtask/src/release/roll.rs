@@ -179,6 +179,7 @@ impl Finish<'_> {
         };
         summary(&receipt, &ended, cloud);
         print(&receipt, format);
+        crate::ci::receipt(&receipt, &plan.differences);
         Code::from(ended.end).into()
     }
 }
@@ -263,9 +264,6 @@ pub fn refused_receipt(
     format: OutputFormat,
     ui: &mut Ui,
 ) {
-    if format != OutputFormat::Json {
-        return;
-    }
     let code = if refused {
         CauseCode::Refused
     } else {
@@ -288,5 +286,8 @@ pub fn refused_receipt(
         cause: Some(Cause::new(code, error.to_string())),
         stages: ui.stages(),
     };
-    print(&receipt, format);
+    crate::ci::receipt(&receipt, &[]);
+    if format == OutputFormat::Json {
+        print(&receipt, format);
+    }
 }
