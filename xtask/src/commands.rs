@@ -6,6 +6,7 @@ pub mod deploy;
 pub mod diff;
 pub mod explain;
 pub mod history;
+pub mod iam;
 pub mod local;
 pub mod plan;
 pub mod render;
@@ -72,6 +73,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::History(args) => block_on(history::run(args)),
         Command::Plan(args) => block_on(plan::run(args)),
         Command::Status(args) => block_on(status::run(args)),
+        Command::Iam(args) => iam::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Workflows(args) => workflows::run(&args),
         Command::Test(args) => block_on(test::run(args)),
