@@ -6,6 +6,7 @@ pub mod deploy;
 pub mod explain;
 pub mod history;
 pub mod local;
+pub mod logs;
 pub mod plan;
 pub mod render;
 pub mod rollback;
@@ -67,6 +68,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Deploy(args) => block_on(deploy::run(args)),
         Command::Rollback(args) => block_on(rollback::run(args)),
         Command::History(args) => block_on(history::run(args)),
+        Command::Logs(args) => block_on(logs::run(args)),
         Command::Plan(args) => block_on(plan::run(args)),
         Command::Status(args) => block_on(status::run(args)),
         Command::Local(args) => block_on(local::run(args)),
