@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind};
 /// Longest wait for one answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Credentials that end within this time are asked for anew.
-const MARGIN: Duration = Duration::from_secs(300);
+const MARGIN: Duration = Duration::from_mins(5);
 /// Bytes of a public answer that are looked at.
 const MOST_BODY: usize = 1024 * 1024;
 
@@ -165,7 +165,7 @@ impl Signed {
         let mut signed: Vec<(&str, &str)> = headers.to_vec();
         signed.push(("host", &host));
         let credentials = self.credentials(operation).await?;
-        let token = self.signature(api, &region, &address, &signed, &body, credentials);
+        let token = signature(api, &region, &address, &signed, &body, credentials);
         let token = token.map_err(|why| Error {
             kind: ErrorKind::Credentials,
             code: None,
@@ -183,41 +183,6 @@ impl Signed {
         let status = answer.status().as_u16();
         let text = answer.text().await;
         Ok((status, text.map_err(|error| unreachable(operation, error))?))
-    }
-
-    fn signature(
-        &self,
-        api: Api,
-        region: &str,
-        address: &str,
-        headers: &[(&str, &str)],
-        body: &str,
-        credentials: Credentials,
-    ) -> Result<Vec<(String, String)>, String> {
-        let identity = credentials.into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(region)
-            .name(api.signing)
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| error.to_string())?
-            .into();
-        let request = SignableRequest::new(
-            "POST",
-            address,
-            headers.iter().copied(),
-            SignableBody::Bytes(body.as_bytes()),
-        )
-        .map_err(|error| error.to_string())?;
-        let (instructions, _) = sign(request, &parameters)
-            .map_err(|error| error.to_string())?
-            .into_parts();
-        Ok(instructions
-            .headers()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect())
     }
 
     /// Where a service is, and the region that its requests are signed for.
@@ -274,6 +239,41 @@ impl Signed {
         *kept = Some(credentials.clone());
         Ok(credentials)
     }
+}
+
+/// The headers that sign a request.
+fn signature(
+    api: Api,
+    region: &str,
+    address: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+    credentials: Credentials,
+) -> Result<Vec<(String, String)>, String> {
+    let identity = credentials.into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(region)
+        .name(api.signing)
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .map_err(|error| error.to_string())?
+        .into();
+    let request = SignableRequest::new(
+        "POST",
+        address,
+        headers.iter().copied(),
+        SignableBody::Bytes(body.as_bytes()),
+    )
+    .map_err(|error| error.to_string())?;
+    let (instructions, _) = sign(request, &parameters)
+        .map_err(|error| error.to_string())?
+        .into_parts();
+    Ok(instructions
+        .headers()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect())
 }
 
 impl Aws {

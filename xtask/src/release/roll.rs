@@ -171,12 +171,8 @@ fn show(event: &Event, ui: &mut Ui) {
     match event {
         Event::Progress { .. } => ui.progress(&line),
         Event::Service(message) => tracing::info!("{message}"),
-        Event::Failed(cause) => {
-            ui.line(&line);
-            for line in &cause.log_tail {
-                ui.line(&format!("  | {line}"));
-            }
-        }
+        // Said at the end of the stage.
+        Event::Succeeded => {}
         _ => ui.line(&line),
     }
 }

@@ -3,7 +3,7 @@
 use super::before::no_way_back;
 use super::{Call, Cloud, End, Event, Execution, LEAST_TIME_BACK, pause};
 use crate::cause::{Cause, CauseCode};
-use crate::facts::{RolloutState, ServiceDeploymentView, ServiceView};
+use crate::facts::{DeploymentView, RolloutState, ServiceDeploymentView, ServiceView};
 use crate::plan::{Marker, OnFailure, ServiceSettings};
 use crate::verdict::Watched;
 
@@ -82,6 +82,7 @@ impl<C: Cloud> Execution<'_, C> {
                 self.ended.rollback_failure = Some(why);
             }
         }
+        self.give_up_claim().await;
         if interrupted && let Some(mut cause) = self.ended.cause.take() {
             // First the way back, then the story: whoever interrupts may not wait for long.
             self.gather_evidence(watched, &mut cause).await;
@@ -132,6 +133,12 @@ impl<C: Cloud> Execution<'_, C> {
                 if let Some(other) = newer(&records, watched, back) {
                     return Err(in_other_hands(&other.task_definition));
                 }
+                let record = records
+                    .iter()
+                    .find(|record| record.task_definition == watched.task_definition);
+                if let Some(other) = primary.and_then(|p| foreign(p, record, watched, back)) {
+                    return Err(in_other_hands(other));
+                }
                 if !records.iter().any(ServiceDeploymentView::in_flight) {
                     // ECS has come to rest on something else: it was asked to go back, and did not, or not there.
                     self.update_to(back).await?;
@@ -166,6 +173,12 @@ impl<C: Cloud> Execution<'_, C> {
             .ok()
             .flatten()
             .and_then(|service| service.primary().cloned());
+        if let Some(other) = primary
+            .as_ref()
+            .and_then(|primary| foreign(primary, record, watched, back))
+        {
+            return Err(in_other_hands(other));
+        }
         if record.is_some_and(ServiceDeploymentView::rolling_back)
             || primary.is_some_and(|primary| primary.task_definition == back)
         {
@@ -261,6 +274,18 @@ fn newer<'a>(
     records[..own]
         .iter()
         .find(|record| record.task_definition != back)
+}
+
+/// What the service works with, when that is neither the watched revision nor the one to return to, and ECS's record does not say that ECS itself went there.
+fn foreign<'a>(
+    primary: &'a DeploymentView,
+    record: Option<&ServiceDeploymentView>,
+    watched: &Watched,
+    back: &str,
+) -> Option<&'a str> {
+    let by_ecs = record.is_some_and(|record| record.status.starts_with("ROLLBACK"));
+    let live = primary.task_definition.as_str();
+    (live != watched.task_definition && live != back && !by_ecs).then_some(live)
 }
 
 fn in_other_hands(task_definition: &str) -> String {
