@@ -295,6 +295,7 @@ fn provision(
         environment,
         image: "",
         commit: "",
+        branch: "",
         account: &instance.account,
         region: &instance.region,
         variables: &BTreeMap::new(),

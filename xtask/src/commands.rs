@@ -13,6 +13,7 @@ pub mod rollback;
 pub mod schema;
 pub mod simulate;
 pub mod status;
+pub mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -71,6 +72,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Logs(args) => block_on(logs::run(args)),
         Command::Plan(args) => block_on(plan::run(args)),
         Command::Status(args) => block_on(status::run(args)),
+        Command::Test(args) => block_on(test::run(args)),
         Command::Local(args) => block_on(local::run(args)),
     }
 }

@@ -34,6 +34,26 @@ pub(crate) enum Task {
     Rollback,
 }
 
+/// What becomes of the alarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alarm {
+    /// Nobody watches it.
+    Unwatched,
+    /// It is watched, and stays quiet.
+    Quiet,
+    /// It is watched, and fires so long after the beginning of the run.
+    Fires(Millis),
+}
+
+impl Alarm {
+    pub(crate) fn fires(self) -> Option<Millis> {
+        match self {
+            Self::Fires(after) => Some(after),
+            Self::Unwatched | Self::Quiet => None,
+        }
+    }
+}
+
 /// One run and what happens meanwhile.
 pub(crate) struct Run {
     pub(crate) task: Task,
@@ -50,8 +70,8 @@ pub(crate) struct Run {
     pub(crate) checked: bool,
     /// Seconds that the new version is watched.
     pub(crate) bake_seconds: u64,
-    /// Whether an alarm is watched, and how long after the beginning of the run it fires.
-    pub(crate) alarm: Option<Option<Millis>>,
+    /// The alarm.
+    pub(crate) alarm: Alarm,
     pub(crate) faults: Faults,
     /// What others do, and how long after the beginning of the run.
     pub(crate) acts: Vec<(Millis, Act)>,
@@ -150,10 +170,11 @@ impl Run {
             } else {
                 0
             },
-            alarm: (rng.u32(0..5) == 0).then(|| {
-                let horizon = if quick { 60_000 } else { 900_000 };
-                rng.bool().then(|| rng.u64(0..horizon))
-            }),
+            alarm: match rng.u32(0..10) {
+                0 => Alarm::Quiet,
+                1 => Alarm::Fires(rng.u64(0..if quick { 60_000 } else { 900_000 })),
+                _ => Alarm::Unwatched,
+            },
             faults,
             acts,
         }

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::cloud::{Connection, create_request};
 use crate::judge::{Case, Truth, judge};
-use crate::scenario::{Run, Scenario, Task};
+use crate::scenario::{Alarm, Run, Scenario, Task};
 use crate::version::{self, Chores, Fate, SECRET};
 use crate::views;
 use crate::world::{Act, CLUSTER, SERVICE, World};
@@ -47,7 +47,7 @@ pub struct Told {
 /// How a run came to its end.
 enum Outcome {
     /// There was a plan, and it was carried out.
-    Ended(Box<Plan>, Ended),
+    Ended(Box<(Plan, Ended)>),
     /// Nothing was done: there was no plan.
     NoPlan(String),
     /// The process died.
@@ -164,7 +164,7 @@ impl Story<'_> {
                 self.world.get_mut().set_chores(number, chores);
             }
         }
-        self.world.get_mut().alarm_at = run.alarm.flatten().map(|after| began + after);
+        self.world.get_mut().alarm_at = run.alarm.fires().map(|after| began + after);
         let ended_well = self.world.get_mut().ended_well.len();
         let connection = Connection::new(&self.world, &run.faults, self.rng.fork());
         let mut events = Vec::new();
@@ -183,7 +183,7 @@ impl Story<'_> {
         let ended_at = self.world.get_mut().now;
         self.world.get_mut().acts.clear();
         let name = match &outcome {
-            Outcome::Ended(_, ended) => match ended.end {
+            Outcome::Ended(done) => match done.1.end {
                 End::Unchanged => "unchanged",
                 End::Succeeded => "succeeded",
                 End::RolledBack => "rolled back",
@@ -196,7 +196,7 @@ impl Story<'_> {
         };
         self.told.runs.push((scenario, name));
         self.world.get_mut().note(|| match &outcome {
-            Outcome::Ended(_, ended) => format!("THE END: {ended:?}"),
+            Outcome::Ended(done) => format!("THE END: {:?}", done.1),
             Outcome::NoPlan(why) => format!("THE END: no plan: {why}"),
             Outcome::Died => "THE END: died".to_owned(),
         });
@@ -222,7 +222,8 @@ impl Story<'_> {
                     self.wrong("there was no plan, but the service was changed");
                 }
             }
-            Outcome::Ended(plan, ended) => {
+            Outcome::Ended(done) => {
+                let (plan, ended) = *done;
                 if format!("{ended:?}{:?}", plan.differences).contains(SECRET) {
                     self.wrong("the outcome holds a secret");
                 }
@@ -241,7 +242,7 @@ impl Story<'_> {
                         .filter(|_| calm)
                         .map(|service| service.task_definition),
                     exact: run.faults.lag == 0,
-                    unhindered: run.alarm.flatten().is_none()
+                    unhindered: run.alarm.fires().is_none()
                         && run.before.is_none_or(|(marker, chores)| {
                             marker != Marker::Never && chores == Chores::default()
                         }),
@@ -256,7 +257,7 @@ impl Story<'_> {
                     alarmed,
                     wrong_answers: wrong_answers && !plan.checks.is_empty(),
                 };
-                self.check(&plan, &ended, wanted, around);
+                self.check(&plan, &ended, wanted, &around);
                 self.hope(&plan, &ended, wanted, &hope);
                 let took = (ended_at - began) / 1000;
                 if run.faults.pass() && took > 2 * run.timeout_seconds + 2_000 {
@@ -331,7 +332,7 @@ impl Story<'_> {
             events.push(event);
         };
         let ended = execute(&plan, connection, &mut tell).await;
-        Outcome::Ended(Box::new(plan), ended)
+        Outcome::Ended(Box::new((plan, ended)))
     }
 
     fn wanted(&self, run: &Run, number: u64) -> Wanted {
@@ -357,7 +358,10 @@ impl Story<'_> {
                 .collect(),
             checks: run.checked.then(|| check(number)).into_iter().collect(),
             bake_seconds: run.bake_seconds,
-            alarms: run.alarm.map(|_| "errors".to_owned()).into_iter().collect(),
+            alarms: match run.alarm {
+                Alarm::Unwatched => Vec::new(),
+                Alarm::Quiet | Alarm::Fires(_) => vec!["errors".to_owned()],
+            },
             tags: BTreeMap::from([("longshore:service".to_owned(), SERVICE.to_owned())]),
             ..Wanted::default()
         }
@@ -395,7 +399,7 @@ impl Story<'_> {
     /// Whether the alarm fired while it was watched, and long enough before the verdict to be seen.
     fn alarmed(&mut self, run: &Run, plan: &Plan, ended: &Ended, began: Millis) -> bool {
         let judged = self.world.get_mut().now;
-        let fired = run.alarm.flatten().map(|after| began + after);
+        let fired = run.alarm.fires().map(|after| began + after);
         let readable = run.faults.pass() && run.faults.skew == 0;
         fired.is_some_and(|at| {
             // Alarms are looked at every ten seconds, where something else goes wrong less often.
@@ -409,7 +413,7 @@ impl Story<'_> {
     }
 
     /// Whether the outcome is true now, and still is after a while.
-    fn check(&mut self, plan: &Plan, ended: &Ended, wanted: Option<u64>, around: Around) {
+    fn check(&mut self, plan: &Plan, ended: &Ended, wanted: Option<u64>, around: &Around) {
         let (marker, migrated, reversed) = around.chores;
         for settled in [false, true] {
             let world = self.world.get_mut();

@@ -2,9 +2,10 @@
 //!
 //! 1. Read and check the configuration.
 //! 2. Connect to the environment's AWS; start the one on this machine where that is meant.
-//! 3. Build the program and its image; push it.
-//! 4. Render the task definition; see what is live; plan; see that all is there that the plan relies on.
-//! 5. Carry the plan out: register, run the tasks before, update, watch, check, and go back on failure.
+//! 3. Run the tests, where the environment asks for that.
+//! 4. Build the program and its image; push it.
+//! 5. Render the task definition; see what is live; plan; see that all is there that the plan relies on.
+//! 6. Carry the plan out: register, run the tasks before, update, watch, check, and go back on failure.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use super::{OutputFormat, TargetArgs};
 use crate::exit::{bad_input, refused};
 use crate::project::{self, Project};
 use crate::release::{self, Interrupt, Preparation, Ready};
+use crate::testing;
 use crate::ui::Ui;
 
 /// Arguments of `deploy`.
@@ -34,6 +36,9 @@ pub struct Args {
     /// Wait for the end of a deployment that is in flight instead of refusing.
     #[arg(long, conflicts_with = "supersede")]
     wait: bool,
+    /// Do not run the tests first, where the environment asks for that: they have passed on this commit already, or it is an emergency.
+    #[arg(long)]
+    skip_tests: bool,
     /// Carry out exactly this plan, as `plan --out` saved it, or refuse.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["variable", "supersede", "wait"])]
     plan: Option<PathBuf>,
@@ -66,6 +71,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         supersede: args.supersede,
         wait: args.wait,
         interrupt: &interrupt,
+        test: !args.skip_tests && testing::wanted(&service, &environment)?,
     };
     match prepare(&preparation, args.plan.as_deref(), &mut ui).await {
         Ok((ready, plan, findings)) => {

@@ -49,6 +49,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         supersede: args.supersede,
         wait: false,
         interrupt: &interrupt,
+        test: false,
     };
     let ready = preparation.build(&mut ui).await?;
     let reference = release::reference(&ready.cloud, &service, &ready.image).await?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use go_test::Outcome;
 use rollout::facts::{Facts, ServiceView};
 use rollout::plan::{
     self, BeforeTask, Check, ExpectedImage, Marker, OnFailure, Placement, Plan, Wanted,
@@ -16,6 +17,7 @@ use crate::cloud::{self, Cloud};
 use crate::exit::{bad_input, refused};
 use crate::project::{Commit, Project};
 use crate::report;
+use crate::testing;
 use crate::ui::Ui;
 
 /// What is to be released, and where.
@@ -34,6 +36,8 @@ pub struct Preparation<'a> {
     pub wait: bool,
     /// Whether somebody wants the run to stop.
     pub interrupt: &'a Interrupt,
+    /// Whether the tests run before anything is built.
+    pub test: bool,
 }
 
 /// What a plan can be made from.
@@ -61,6 +65,9 @@ impl Preparation<'_> {
         } else {
             Some(self.connect(ui).await?)
         };
+        if self.test {
+            self.tests(ui).await?;
+        }
         let built = build(self.project, self.service, &commit, ui).await?;
         self.interrupt.check()?;
         let cloud = match connected {
@@ -73,6 +80,21 @@ impl Preparation<'_> {
             commit,
             image: built.image,
         })
+    }
+
+    /// The tests, on the sources that are deployed.
+    async fn tests(&self, ui: &mut Ui) -> anyhow::Result<()> {
+        let stage = testing::Stage::before_deployment(self.project, self.service);
+        let report = stage.run(self.interrupt, ui).await?;
+        self.interrupt.check()?;
+        if report.outcome == Outcome::Failed {
+            testing::show(&report);
+            let problems = report::count(report.problems().count(), "problem");
+            anyhow::bail!(
+                "the tests found {problems}; nothing was built, and nothing live was touched"
+            );
+        }
+        Ok(())
     }
 
     async fn connect(&self, ui: &mut Ui) -> anyhow::Result<Cloud> {
@@ -179,6 +201,9 @@ impl Preparation<'_> {
             commit: &ready.commit.name,
             account: &ready.cloud.account,
             region: &ready.cloud.region,
+            branch: &self.project.branch(),
+            account: &cloud.account,
+            region: &cloud.region,
             variables: self.variables,
         })?)
     }

@@ -172,7 +172,7 @@ impl Cloud for Script {
                 let state = if states.len() > 1 {
                     states.pop_front()
                 } else {
-                    states.front().cloned()
+                    states.front().copied()
                 };
                 Answer::Alarms(vec![AlarmView {
                     name: "errors".into(),
@@ -185,7 +185,7 @@ impl Cloud for Script {
                 let answer = if answers.len() > 1 {
                     answers.pop_front()
                 } else {
-                    answers.front().cloned()
+                    answers.front().copied()
                 };
                 let (status, body) = answer.unwrap_or((200, ""));
                 Answer::Http(status, body.to_owned())
