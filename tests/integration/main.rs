@@ -8,6 +8,7 @@ mod interrupts;
 mod messages;
 mod plans;
 mod release;
+mod testing;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
