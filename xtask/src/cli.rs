@@ -36,6 +36,8 @@ pub enum Command {
     History(commands::history::Args),
     /// Show what a service runs.
     Status(commands::status::Args),
+    /// Show what the service's tasks write.
+    Logs(commands::logs::Args),
     /// Build the image and leave it as an OCI image layout; prints its digest.
     Build(commands::build::Args),
     /// Check pipeline.toml and the task definition of every service; offline.

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod history;
 pub mod iam;
 pub mod local;
+pub mod logs;
 pub mod plan;
 pub mod render;
 pub mod rollback;
@@ -71,6 +72,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Deploy(args) => block_on(deploy::run(args)),
         Command::Rollback(args) => block_on(rollback::run(args)),
         Command::History(args) => block_on(history::run(args)),
+        Command::Logs(args) => block_on(logs::run(args)),
         Command::Plan(args) => block_on(plan::run(args)),
         Command::Status(args) => block_on(status::run(args)),
         Command::Iam(args) => iam::run(&args),
