@@ -6,6 +6,7 @@ mod clients;
 mod configuration;
 mod interrupts;
 mod messages;
+mod pipeline;
 mod plans;
 mod release;
 mod rollouts;
