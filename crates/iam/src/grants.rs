@@ -125,8 +125,12 @@ pub(crate) fn grants(
         ),
         grant(
             "NewRevision",
-            "the revision that is deployed, and the tags that say how it ended",
-            &["ecs:RegisterTaskDefinition", "ecs:TagResource"],
+            "the revision that is deployed, and the tags that say whose it is and how it ended",
+            &[
+                "ecs:RegisterTaskDefinition",
+                "ecs:TagResource",
+                "ecs:UntagResource",
+            ],
             one(&revisions),
         ),
         grant(
@@ -135,8 +139,6 @@ pub(crate) fn grants(
             &[
                 "ecs:DescribeServices",
                 "ecs:ListServiceDeployments",
-                "ecs:TagResource",
-                "ecs:UntagResource",
                 "ecs:UpdateService",
             ],
             one(&own_service),
@@ -173,6 +175,12 @@ pub(crate) fn grants(
                 one(&tasks),
             )
         },
+        grant(
+            "LookAtBalancers",
+            "whether the load balancer of the service is as the task definition needs it; the action has no resources",
+            &["elasticloadbalancing:DescribeTargetGroups"],
+            anything(),
+        ),
         grant(
             "Cluster",
             "whether the cluster is there, before anything is changed",
