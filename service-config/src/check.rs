@@ -1,5 +1,6 @@
 //! What must hold between members, and between the two files, before anything is built.
 
+mod image;
 mod task;
 
 use std::collections::BTreeMap;
@@ -63,6 +64,7 @@ pub(crate) fn pipeline(pipeline: &Pipeline, file: &File, problems: &mut Vec<Diag
             }
         }
     }
+    image::check(pipeline, file, problems);
     placeholders_known(&file.root, file, problems);
 }
 

@@ -260,6 +260,27 @@ pub const RULES: &[Rule] = &[
     ),
     rule(
         Meaning,
+        "bad-platforms",
+        "`platforms` is empty, lists one twice, or stands beside `platform`",
+        "It is not clear what is built",
+        "List each platform once, under one of the two names",
+    ),
+    rule(
+        Meaning,
+        "not-a-user",
+        "The image's user is not a number",
+        "Names depend on the base image's /etc/passwd, and ECS and Linux count in numbers",
+        "Write USER:GROUP, such as 65532:65532",
+    ),
+    rule(
+        Meaning,
+        "bad-image-file",
+        "A file of the image comes from outside the service's folder, or goes to no absolute path",
+        "The image must not depend on the machine that builds it",
+        "Write `from` relative to pipeline.toml and `to` from the image's root",
+    ),
+    rule(
+        Meaning,
         "variable-and-secret",
         "A name is a variable and a secret of one environment",
         "Only one of them can be set",

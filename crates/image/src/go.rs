@@ -200,7 +200,7 @@ fn go(spec: &GoBuild, module: &Path) -> Command {
     command
 }
 
-fn run(command: &mut Command) -> Result<Output, BuildError> {
+pub(crate) fn run(command: &mut Command) -> Result<Output, BuildError> {
     command.output().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => BuildError::NoGo,
         _ => BuildError::Start(error),

@@ -65,7 +65,7 @@ async fn a_second_push_uploads_nothing() {
     let first = client
         .push(
             "shop/api",
-            &image,
+            &image.clone().into(),
             &tags(&["0123abc", "latest"]),
             move |step| listener.lock().unwrap().push(step),
         )
@@ -106,7 +106,12 @@ async fn a_second_push_uploads_nothing() {
 
     server.forget_log();
     let second = client
-        .push("shop/api", &image, &tags(&["0123abc", "latest"]), quiet)
+        .push(
+            "shop/api",
+            &image.clone().into(),
+            &tags(&["0123abc", "latest"]),
+            quiet,
+        )
         .await
         .unwrap();
     assert_eq!(
@@ -125,7 +130,10 @@ async fn a_second_push_uploads_nothing() {
 async fn without_tags_the_image_is_known_by_its_digest() {
     let server = Server::start(Script::default()).await;
     let (client, image) = (client(&server), image());
-    client.push("shop/api", &image, &[], quiet).await.unwrap();
+    client
+        .push("shop/api", &image.clone().into(), &[], quiet)
+        .await
+        .unwrap();
     assert!(server.state.lock().unwrap().tags.is_empty());
     let found = client
         .resolve("shop/api", image.manifest_digest.as_str())
@@ -158,12 +166,12 @@ async fn other_status_codes_and_locations_are_understood() {
         let server = Server::start(script).await;
         let image = image();
         let pushed = client(&server)
-            .push("shop/api", &image, &tags(&["a"]), quiet)
+            .push("shop/api", &image.clone().into(), &tags(&["a"]), quiet)
             .await
             .unwrap();
         assert_eq!(pushed.uploaded_blobs, 3);
         let again = client(&server)
-            .push("shop/api", &image, &tags(&["a"]), quiet)
+            .push("shop/api", &image.clone().into(), &tags(&["a"]), quiet)
             .await
             .unwrap();
         assert!(again.changed_tags.is_empty());
@@ -180,13 +188,13 @@ async fn an_immutable_tag_is_left_alone_or_named() {
     let (client, image) = (client(&server), image());
     for _ in 0..2 {
         client
-            .push("shop/api", &image, &tags(&["v1"]), quiet)
+            .push("shop/api", &image.clone().into(), &tags(&["v1"]), quiet)
             .await
             .unwrap();
     }
     let other = image_with("4567def", b"");
     let error = client
-        .push("shop/api", &other, &tags(&["v1"]), quiet)
+        .push("shop/api", &other.clone().into(), &tags(&["v1"]), quiet)
         .await
         .unwrap_err();
     match &error {
@@ -215,7 +223,7 @@ async fn a_tag_that_somebody_else_wrote_meanwhile_is_no_error() {
     .await;
     let (client, image) = (client(&server), image());
     client
-        .push("shop/api", &image, &tags(&["v1"]), quiet)
+        .push("shop/api", &image.clone().into(), &tags(&["v1"]), quiet)
         .await
         .unwrap();
     // The first look finds nothing, the PUT is refused, the second look finds this image.
@@ -225,7 +233,7 @@ async fn a_tag_that_somebody_else_wrote_meanwhile_is_no_error() {
             .push_back(("HEAD", "manifests/v1", Fault::Answer(404, None, "")));
     });
     let pushed = client
-        .push("shop/api", &image, &tags(&["v1"]), quiet)
+        .push("shop/api", &image.clone().into(), &tags(&["v1"]), quiet)
         .await
         .unwrap();
     assert!(pushed.changed_tags.is_empty());
@@ -257,11 +265,16 @@ async fn failures_that_pass_are_tried_again_with_a_fresh_session() {
     let seen = Arc::new(Mutex::new(0));
     let counter = Arc::clone(&seen);
     let pushed = client(&server)
-        .push("shop/api", &image, &tags(&["v1"]), move |step| {
-            if matches!(step, Progress::Retrying { .. }) {
-                *counter.lock().unwrap() += 1;
-            }
-        })
+        .push(
+            "shop/api",
+            &image.clone().into(),
+            &tags(&["v1"]),
+            move |step| {
+                if matches!(step, Progress::Retrying { .. }) {
+                    *counter.lock().unwrap() += 1;
+                }
+            },
+        )
         .await
         .unwrap();
     assert_eq!(pushed.uploaded_blobs, 3);
@@ -279,7 +292,7 @@ async fn a_connection_that_always_closes_is_explained() {
     })
     .await;
     let error = client(&server)
-        .push("shop/api", &image(), &[], quiet)
+        .push("shop/api", &image().into(), &[], quiet)
         .await
         .unwrap_err();
     assert!(
@@ -308,7 +321,7 @@ async fn a_registry_that_is_not_there_is_unreachable() {
         .unwrap()
         .with_retries(retries);
     let error = client
-        .push("shop/api", &image(), &[], quiet)
+        .push("shop/api", &image().into(), &[], quiet)
         .await
         .unwrap_err();
     assert!(
@@ -327,7 +340,7 @@ async fn a_failed_handshake_is_not_tried_again() {
     })
     .unwrap();
     let error = client
-        .push("shop/api", &image(), &[], quiet)
+        .push("shop/api", &image().into(), &[], quiet)
         .await
         .unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
@@ -341,7 +354,7 @@ async fn refusals_have_their_own_words() {
     })
     .await;
     let error = client(&server)
-        .push("shop/api", &image(), &[], quiet)
+        .push("shop/api", &image().into(), &[], quiet)
         .await
         .unwrap_err();
     assert!(matches!(error, Error::RepositoryNotFound { .. }), "{error}");
@@ -355,7 +368,7 @@ async fn refusals_have_their_own_words() {
     })
     .await;
     let error = client(&server)
-        .push("shop/api", &image(), &[], quiet)
+        .push("shop/api", &image().into(), &[], quiet)
         .await
         .unwrap_err();
     assert!(
@@ -373,14 +386,14 @@ async fn basic_credentials_go_along_and_never_into_an_error() {
     })
     .await;
     let good = client_as(&server, Some(Basic::new("AWS", "hunter2")));
-    good.push("shop/api", &image(), &tags(&["a"]), quiet)
+    good.push("shop/api", &image().into(), &tags(&["a"]), quiet)
         .await
         .unwrap();
 
     for credentials in [None, Some(Basic::new("AWS", "hunter3"))] {
         let client = client_as(&server, credentials);
         let error = client
-            .push("shop/api", &image(), &tags(&["a"]), quiet)
+            .push("shop/api", &image().into(), &tags(&["a"]), quiet)
             .await
             .unwrap_err();
         assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
@@ -400,12 +413,12 @@ async fn a_token_is_fetched_where_the_registry_asks_for_one() {
     let client_of = |password| client_as(&server, Some(Basic::new("me", password)));
     let image = image();
     client_of("hunter2")
-        .push("shop/api", &image, &tags(&["a"]), quiet)
+        .push("shop/api", &image.clone().into(), &tags(&["a"]), quiet)
         .await
         .unwrap();
     assert!(server.count("GET", "/token") >= 1);
     let error = client_of("wrong")
-        .push("shop/api", &image, &tags(&["a"]), quiet)
+        .push("shop/api", &image.clone().into(), &tags(&["a"]), quiet)
         .await
         .unwrap_err();
     assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
@@ -423,7 +436,7 @@ async fn credentials_do_not_follow_an_upload_to_another_host() {
     let client = client_as(&server, Some(Basic::new("AWS", "hunter2")));
     // The other host knows no session of this one, so the push fails; what matters is what it was sent.
     client
-        .push("shop/api", &image(), &[], quiet)
+        .push("shop/api", &image().into(), &[], quiet)
         .await
         .unwrap_err();
     assert!(other.count("PUT", "uploads") > 0);
@@ -436,7 +449,7 @@ async fn manifests_and_blobs_are_read_back_and_checked() {
     let server = Server::start(Script::default()).await;
     let (client, image) = (client(&server), image());
     client
-        .push("shop/api", &image, &tags(&["v1"]), quiet)
+        .push("shop/api", &image.clone().into(), &tags(&["v1"]), quiet)
         .await
         .unwrap();
 
@@ -481,7 +494,7 @@ async fn a_base_is_pulled_once_and_built_upon() {
     let server = Server::start(Script::default()).await;
     let image = image();
     client(&server)
-        .push("shop/api", &image, &tags(&["base"]), quiet)
+        .push("shop/api", &image.clone().into(), &tags(&["base"]), quiet)
         .await
         .unwrap();
     let entry = |architecture: &str, data: &[u8]| Descriptor {

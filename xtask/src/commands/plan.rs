@@ -49,7 +49,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         supersede: args.supersede,
     };
     let ready = preparation.build(&interrupt, &mut ui).await?;
-    let reference = release::reference(&ready.cloud, &service, &ready.image).await?;
+    let reference = release::reference(&ready.cloud, &service, &ready.images).await?;
     let plan = preparation.plan(&ready, reference).await?;
     let json = format!("{}\n", serde_json::to_string_pretty(&plan)?);
     if let Some(path) = &args.out {
