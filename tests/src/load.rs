@@ -42,11 +42,21 @@ pub struct Load {
 }
 
 impl Load {
-    /// Begins to send GET requests.
+    /// Begins to send GET requests, some hundreds a second.
     pub fn start(url: &str) -> Self {
+        Self::of(url, WORKERS, PAUSE)
+    }
+
+    /// Begins to send GET requests one after another, with a pause between two.
+    pub fn gentle(url: &str, pause: Duration) -> Self {
+        Self::of(url, 1, pause)
+    }
+
+    fn of(url: &str, workers: usize, pause: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (uri, seen): (Uri, _) = (url.parse().unwrap(), Arc::clone(&stop));
-        let thread = std::thread::spawn(move || runtime().block_on(send(uri, seen)));
+        let thread =
+            std::thread::spawn(move || runtime().block_on(send(uri, seen, workers, pause)));
         Self {
             stop,
             thread: Some(thread),
@@ -73,9 +83,9 @@ fn runtime() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-async fn send(uri: Uri, stop: Arc<AtomicBool>) -> Tally {
+async fn send(uri: Uri, stop: Arc<AtomicBool>, workers: usize, pause: Duration) -> Tally {
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let workers: Vec<_> = (0..WORKERS)
+    let workers: Vec<_> = (0..workers)
         .map(|_| {
             let (client, uri, stop) = (client.clone(), uri.clone(), Arc::clone(&stop));
             tokio::spawn(async move {
@@ -91,7 +101,7 @@ async fn send(uri: Uri, stop: Arc<AtomicBool>) -> Tally {
                         }
                         Err(error) => *tally.failed.entry(error).or_default() += 1,
                     }
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(pause).await;
                 }
                 tally
             })

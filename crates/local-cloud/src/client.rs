@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::calls;
+pub use crate::calls::Call;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -133,6 +135,14 @@ pub fn start(options: &Options) -> Result<(Instance, Started), Error> {
         }
         std::thread::sleep(AGAIN);
     }
+}
+
+/// The requests that AWS clients made of the instance of a home folder, the oldest first, whether it runs or not.
+pub fn calls(home: &Path) -> Result<Vec<Call>, Error> {
+    calls::read(home).map_err(|source| Error::Home {
+        path: home.join("calls.jsonl"),
+        source,
+    })
 }
 
 impl Instance {

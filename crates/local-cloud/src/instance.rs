@@ -15,7 +15,6 @@ use crate::daemon::Error;
 use crate::files;
 use crate::place::Place;
 use crate::random::{self, CAPITALS, LETTERS};
-use crate::sigv4::Credentials;
 
 /// The port of an instance that was not given another one.
 pub const DEFAULT_PORT: u16 = 7411;
@@ -110,13 +109,6 @@ impl Instance {
             region: self.region.clone(),
             account: self.account.clone(),
             port: self.port,
-        }
-    }
-
-    pub(crate) fn credentials(&self) -> Credentials {
-        Credentials {
-            access_key_id: self.access_key_id.clone(),
-            secret_access_key: self.secret_access_key.clone(),
         }
     }
 

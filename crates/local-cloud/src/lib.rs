@@ -4,6 +4,7 @@
 //! instance; [`daemon`] is one.
 
 pub mod balancer;
+pub mod calls;
 pub mod client;
 pub mod daemon;
 pub mod ecr;
@@ -11,6 +12,7 @@ pub mod ecs;
 pub mod error;
 mod files;
 mod http;
+pub mod identity;
 pub mod instance;
 pub mod logs;
 pub mod place;
@@ -18,6 +20,7 @@ pub mod postgres;
 mod random;
 pub mod runner;
 pub mod secrets;
+mod services;
 pub mod sigv4;
 pub mod ssm;
 pub mod sts;

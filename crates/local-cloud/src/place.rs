@@ -25,6 +25,11 @@ impl Place {
         )
     }
 
+    /// ARN of an IAM role, which belongs to no region.
+    pub fn role_arn(&self, name: &str) -> String {
+        format!("arn:aws:iam::{}:role/{name}", self.account)
+    }
+
     /// Host and port of the registry, as image references begin.
     pub fn registry(&self) -> String {
         format!("127.0.0.1:{}", self.port)
@@ -39,6 +44,14 @@ impl Place {
 /// Seconds since the epoch with a fraction, as AWS's JSON protocol writes timestamps.
 pub(crate) fn seconds(at: Millis) -> Value {
     std::time::Duration::from_millis(at).as_secs_f64().into()
+}
+
+/// The same moment as RFC 3339 with milliseconds, in UTC.
+pub(crate) fn rfc3339(at: Millis) -> String {
+    i64::try_from(at)
+        .ok()
+        .and_then(|at| jiff::Timestamp::from_millisecond(at).ok())
+        .map_or_else(String::new, |at| format!("{at:.3}"))
 }
 
 /// Reads a request into its type; members that the type does not name are ignored, as AWS ignores what it does not know.
@@ -98,5 +111,6 @@ mod tests {
     #[test]
     fn timestamps_keep_their_milliseconds() {
         assert_eq!(seconds(1_753_000_000_123).to_string(), "1753000000.123");
+        assert_eq!(rfc3339(1_753_000_000_120), "2025-07-20T08:26:40.120Z");
     }
 }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
+use crate::identity::owner_arn;
 use crate::place::{Place, page, parse, seconds};
-use crate::sts;
 use crate::task::Millis;
 
 const INVALID: &str = "ValidationException";
@@ -318,7 +318,7 @@ impl Ssm {
                     "ARN": arn(name, place),
                     "Type": version.kind,
                     "LastModifiedDate": seconds(version.at),
-                    "LastModifiedUser": sts::caller(place),
+                    "LastModifiedUser": owner_arn(place),
                     "Version": version.number,
                     "Tier": "Standard",
                     "Policies": [],

@@ -1,5 +1,7 @@
 //! `local`: the AWS that longshore carries with it, on this machine.
 
+mod calls;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,6 +54,8 @@ enum LocalCommand {
         /// Log group, such as `/local/api`.
         group: Option<String>,
     },
+    /// Print the requests that AWS clients made: when, which permission on which resources, who, and how it ended.
+    Calls(calls::Args),
     /// Print `export` lines that point any AWS client at it.
     Env,
     /// The process itself; `up` and `deploy` start it in the background.
@@ -161,6 +165,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
                 ui::print(&format!("{line}\n"));
             }
         }
+        LocalCommand::Calls(args) => calls::run(&args, &options.home)?,
         LocalCommand::Env => {
             for (name, value) in running(&options)?.exports() {
                 ui::print(&format!("export {name}='{value}'\n"));

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
 
+use crate::calls::CallFile;
 use crate::ecr::Ecr;
 use crate::ecr::blobs::Blobs;
 use crate::ecs::Ecs;
@@ -33,6 +34,7 @@ pub(crate) struct Cloud {
     pub(crate) instance: Instance,
     pub(crate) place: Place,
     pub(crate) blobs: Blobs,
+    pub(crate) calls: CallFile,
     models: Mutex<Models>,
     logs: Mutex<Logs>,
     /// Wakes the loop.
@@ -59,6 +61,7 @@ impl Cloud {
     pub(super) fn new(instance: Instance, blobs: Blobs, models: Models, logs: Logs) -> Self {
         Self {
             place: instance.place(),
+            calls: CallFile::new(&instance.home),
             instance,
             blobs,
             models: Mutex::new(models),

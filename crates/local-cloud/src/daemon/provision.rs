@@ -14,8 +14,8 @@ use super::cloud::now;
 use super::save::Files;
 use super::{Daemon, Error};
 use crate::ecs::TargetGroup;
+use crate::identity::owner_arn;
 use crate::postgres::{self, PostgresError, Server};
-use crate::sts;
 
 /// Seconds between two health checks of a target.
 const PROBE_INTERVAL: u64 = 10;
@@ -177,7 +177,7 @@ impl Daemon {
         let mut provisioner = self.provisioner.lock().await;
         let now = now();
         {
-            let caller = sts::caller(&self.cloud.place);
+            let caller = owner_arn(&self.cloud.place);
             let request = json!({"clusterName": wanted.cluster});
             let mut models = self.cloud.models();
             models.ecs.apply("CreateCluster", &request, &caller, now)?;

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::Daemon;
 use super::cloud::now;
+use crate::identity::owner_arn;
 use crate::runner::Isolation;
-use crate::sts;
 
 /// An instance at one moment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -185,7 +185,7 @@ impl Daemon {
     }
 
     fn ask(&self, operation: &str, request: &Value) -> Value {
-        let caller = sts::caller(&self.cloud.place);
+        let caller = owner_arn(&self.cloud.place);
         let mut models = self.cloud.models();
         models
             .ecs

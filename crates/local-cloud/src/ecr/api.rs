@@ -13,18 +13,18 @@ use crate::task::Millis;
 pub(super) const INVALID: &str = "InvalidParameterException";
 
 impl Ecr {
-    /// Answers one operation of the API. `secret` is what login tokens are made with.
+    /// Answers one operation of the API. `login` is what login tokens are made with, and the ARN of who asks.
     pub fn apply(
         &mut self,
         operation: &str,
         request: &Value,
         place: &Place,
-        secret: &str,
+        login: (&str, &str),
         now: Millis,
     ) -> Result<Value, ApiError> {
         match operation {
             "GetAuthorizationToken" => Ok(json!({"authorizationData": [{
-                "authorizationToken": token::issue(secret, now),
+                "authorizationToken": token::issue(login.0, login.1, now),
                 "expiresAt": seconds(now + token::LIFETIME),
                 "proxyEndpoint": place.endpoint(),
             }]})),

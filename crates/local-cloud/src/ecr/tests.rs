@@ -15,7 +15,7 @@ fn place() -> Place {
 }
 
 fn call(ecr: &mut Ecr, operation: &str, request: &Value) -> Result<Value, String> {
-    ecr.apply(operation, request, &place(), "secret", NOW)
+    ecr.apply(operation, request, &place(), ("secret", "arn"), NOW)
         .map_err(|error| error.code.to_owned())
 }
 

@@ -34,6 +34,8 @@ const SHOWN_MS: Millis = 90 * 24 * 3_600_000;
 pub(super) enum Why {
     /// The circuit breaker counted too many failed tasks.
     Breaker,
+    /// One of its alarms went off.
+    Alarm,
     /// `StopServiceDeployment` with `ROLLBACK`.
     RollbackRequest,
     /// `StopServiceDeployment` with `ABORT`.
@@ -45,6 +47,7 @@ impl Why {
     fn rollout_reason(self) -> &'static str {
         match self {
             Self::Breaker => "ECS deployment circuit breaker: tasks failed to start.",
+            Self::Alarm => "ECS deployment alarms: alarm detected.",
             Self::RollbackRequest => "ECS deployment stopped: a rollback was requested.",
             Self::AbortRequest => "ECS deployment stopped.",
         }
@@ -54,6 +57,7 @@ impl Why {
     fn event(self) -> &'static str {
         match self {
             Self::Breaker => "deployment failed: tasks failed to start.",
+            Self::Alarm => "deployment failed: alarm detected.",
             Self::RollbackRequest | Self::AbortRequest => "deployment stopped.",
         }
     }
@@ -64,6 +68,7 @@ impl Why {
             Self::Breaker => {
                 "Service deployment rolled back because the circuit breaker threshold was exceeded."
             }
+            Self::Alarm => "Service deployment rolled back because an alarm was detected.",
             Self::RollbackRequest | Self::AbortRequest => "Service deployment rolled back by user.",
         }
     }
@@ -74,6 +79,7 @@ impl Why {
             Self::Breaker => {
                 "Service deployment stopped because the circuit breaker threshold was exceeded."
             }
+            Self::Alarm => "Service deployment stopped because an alarm was detected.",
             Self::RollbackRequest | Self::AbortRequest => "Service deployment stopped by user.",
         }
     }
@@ -91,6 +97,7 @@ impl Ecs {
         let revision = self.random.digits();
         let id = self.random.letters();
         let deployment = self.new_deployment_id();
+        let guarded = self.guards(key);
         let Some(service) = self.services.get_mut(&key) else {
             return;
         };
@@ -147,6 +154,8 @@ impl Ecs {
             tripped: false,
             failures: 0,
             threshold: threshold.map_or(0, |threshold| threshold.of(service.desired)),
+            guarded,
+            triggered: Vec::new(),
         });
         let reason = format!("ECS deployment {deployment} in progress.");
         let desired = service.desired;
@@ -200,6 +209,11 @@ impl Ecs {
             Why::Breaker => service
                 .rules
                 .breaker
+                .as_ref()
+                .is_some_and(|one| one.rollback),
+            Why::Alarm => service
+                .rules
+                .alarms
                 .as_ref()
                 .is_some_and(|one| one.rollback),
             Why::RollbackRequest => true,
@@ -378,6 +392,7 @@ impl Service {
         (primary.failed, primary.streak, primary.retry_at) = (0, 0, 0);
         let by = match why {
             Why::Breaker => "ECS deployment circuit breaker",
+            Why::Alarm => "ECS deployment alarms",
             Why::RollbackRequest | Why::AbortRequest => "ECS deployment stop request",
         };
         primary.reason = format!("{by}: rolling back to deploymentId {}.", primary.id);

@@ -245,10 +245,19 @@ impl Ecs {
             "threshold": one.threshold,
         });
         if let Some(alarms) = one.configuration.get("alarms") {
+            let status = if !one.guarded {
+                "DISABLED"
+            } else if !one.triggered.is_empty() {
+                "TRIGGERED"
+            } else if one.is_watched() {
+                "MONITORING"
+            } else {
+                "MONITORING_COMPLETE"
+            };
             view["alarms"] = json!({
-                "status": if alarms["enable"] == true { "MONITORING" } else { "DISABLED" },
+                "status": status,
                 "alarmNames": alarms["alarmNames"],
-                "triggeredAlarmNames": [],
+                "triggeredAlarmNames": one.triggered,
             });
         }
         view

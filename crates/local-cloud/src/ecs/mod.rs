@@ -7,8 +7,10 @@
 //! service's tasks and starts, stops and completes. Nothing else starts a service's task.
 
 mod agenda;
+mod alarms;
 mod blueprint;
 mod breaker;
+mod capacity;
 mod cluster;
 mod definition_rules;
 mod deployment;
@@ -42,6 +44,7 @@ use serde_json::Value;
 use crate::error::ApiError;
 use crate::task::{Effect, Millis};
 use agenda::{Agenda, Timer};
+pub use alarms::AlarmState;
 use cluster::Cluster;
 use names::Random;
 pub use pace::Pace;
@@ -83,6 +86,12 @@ pub struct Ecs {
     next_service: ServiceKey,
     tasks: BTreeMap<String, Task>,
     target_groups: BTreeMap<String, Group>,
+    /// CloudWatch alarms by name; those that are not here are in `OK`.
+    #[serde(default)]
+    alarms: BTreeMap<String, AlarmState>,
+    /// So many tasks there is room for.
+    #[serde(default)]
+    capacity: Option<usize>,
     agenda: Agenda,
     effects: Vec<Effect>,
 }
@@ -101,6 +110,8 @@ impl Ecs {
             next_service: 0,
             tasks: BTreeMap::new(),
             target_groups: BTreeMap::new(),
+            alarms: BTreeMap::new(),
+            capacity: None,
             agenda: Agenda::default(),
             effects: Vec::new(),
         }

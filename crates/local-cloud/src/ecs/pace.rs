@@ -18,6 +18,8 @@ pub struct Pace {
     pub deprovision_ms: Millis,
     /// How long a service must be as wanted before its deployment is `COMPLETED` and its state steady.
     pub settle_ms: Millis,
+    /// How long a deployment that alarms guard is watched on after its last old task has gone. ECS computes it from the alarms' periods.
+    pub alarm_bake_ms: Millis,
     /// How long a task must be `RUNNING` before it counts as healthy when neither containers nor targets are checked
     /// (40 s: *Amazon ECS service deployment parameters*, `minimumHealthyPercent`).
     pub unchecked_ms: Millis,
@@ -46,6 +48,7 @@ impl Pace {
             activate_ms: 50,
             deprovision_ms: 50,
             settle_ms: 500,
+            alarm_bake_ms: 2_000,
             unchecked_ms: 1_000,
             retry_first_ms: 500,
             retry_most_ms: 5_000,
@@ -65,6 +68,7 @@ impl Pace {
             activate_ms: 5_000,
             deprovision_ms: 15_000,
             settle_ms: 20_000,
+            alarm_bake_ms: 5 * 60_000,
             unchecked_ms: 40_000,
             // Three tasks that could not pull were seen to fail 2.5, 4.8 and 11 minutes after the start.
             retry_first_ms: 240_000,

@@ -10,7 +10,9 @@
 use super::Ecs;
 use super::agenda::Timer;
 use super::deployment::Why;
-use super::service::{Progress, Rollout, Rules, Service, ServiceKey, ServiceState};
+use super::service::{
+    Progress, Rollout, Rules, Service, ServiceDeployment, ServiceKey, ServiceState,
+};
 use super::target_group::Target;
 use super::task_life::{By, NewTask};
 use super::task_state::{Membership, StopCode};
@@ -190,7 +192,8 @@ impl Ecs {
 
     fn start_tasks(&mut self, key: ServiceKey, deployment: &str, number: u64, now: Millis) {
         let mut ids = Vec::new();
-        for _ in 0..number {
+        let fits = number.min(self.places());
+        for _ in 0..fits {
             let Some(service) = self.services.get(&key) else {
                 return;
             };
@@ -235,6 +238,9 @@ impl Ecs {
             service.unsettle();
         }
         self.say_tasks(key, "has started {} tasks", &ids, now);
+        if fits < number {
+            self.not_placed(key, deployment, now);
+        }
     }
 
     fn stop_tasks(&mut self, key: ServiceKey, deployment: &str, ids: &[String], now: Millis) {
@@ -282,7 +288,7 @@ impl Ecs {
 
     /// Takes note of whether all is as wanted; when it has been for a while, the deployment is complete and the service steady.
     fn settle(&mut self, key: ServiceKey, calm: bool, now: Millis) {
-        let settle = self.settings.pace.settle_ms;
+        let pace = &self.settings.pace;
         let Some(service) = self.services.get_mut(&key) else {
             return;
         };
@@ -298,8 +304,18 @@ impl Ecs {
         if service.steady && !in_progress {
             return;
         }
-        if now < since + settle {
-            self.wake_at(key, since + settle);
+        let watched = service
+            .history
+            .last()
+            .is_some_and(ServiceDeployment::is_watched);
+        let bake = if in_progress && watched {
+            pace.alarm_bake_ms
+        } else {
+            0
+        };
+        let due = since + pace.settle_ms + bake;
+        if now < due {
+            self.wake_at(key, due);
             return;
         }
         service.steady = true;

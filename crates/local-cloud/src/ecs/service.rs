@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::alarms::Alarms;
 use super::breaker::Breaker;
 use super::events::Event;
 use super::tags::Tags;
@@ -69,6 +70,8 @@ pub(super) struct Rules {
     pub(super) minimum_percent: u64,
     pub(super) maximum_percent: u64,
     pub(super) breaker: Option<Breaker>,
+    #[serde(default)]
+    pub(super) alarms: Option<Alarms>,
 }
 
 /// `rolloutState`.
@@ -147,6 +150,12 @@ pub(super) struct ServiceDeployment {
     pub(super) tripped: bool,
     pub(super) failures: u64,
     pub(super) threshold: u64,
+    /// Whether alarms guard it: they are on, and none was in `ALARM` when it began.
+    #[serde(default)]
+    pub(super) guarded: bool,
+    /// Names of the alarms that ended it.
+    #[serde(default)]
+    pub(super) triggered: Vec<String>,
 }
 
 /// That a service deployment is rolled back.
@@ -180,6 +189,13 @@ impl Progress {
             self,
             Self::Successful | Self::Stopped | Self::RollbackSuccessful | Self::RollbackFailed
         )
+    }
+}
+
+impl ServiceDeployment {
+    /// Whether it fails when one of its alarms goes off.
+    pub(super) fn is_watched(&self) -> bool {
+        self.guarded && self.rollback.is_none() && !self.status.is_over()
     }
 }
 

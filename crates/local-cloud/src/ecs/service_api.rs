@@ -12,7 +12,7 @@ use super::request::{Request, client, invalid};
 use super::service::{Rules, Service, ServiceKey, ServiceState};
 use super::tags::{self, Tags};
 use super::task_definition::DefinitionId;
-use super::{Ecs, Result, breaker, names};
+use super::{Ecs, Result, alarms, breaker, names};
 use crate::error::ApiError;
 use crate::task::Millis;
 
@@ -450,10 +450,12 @@ fn read_rules(configuration: Request<'_>) -> Result<Rules> {
         ));
     }
     let breaker = configuration.structure("deploymentCircuitBreaker")?;
+    let alarms = configuration.structure("alarms")?;
     Ok(Rules {
         minimum_percent,
         maximum_percent,
         breaker: breaker.map(breaker::read).transpose()?.flatten(),
+        alarms: alarms.map(alarms::read).transpose()?.flatten(),
     })
 }
 

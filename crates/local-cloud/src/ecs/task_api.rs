@@ -47,8 +47,10 @@ impl Ecs {
         };
         let version = request.text("platformVersion")?;
         let version = version.or((launch == "FARGATE").then_some("LATEST"));
+        let fits = number.min(self.places());
+        let failures: Vec<Value> = (fits..number).map(|_| self.no_place(launch)).collect();
         let mut tasks = Vec::new();
-        for _ in 0..number {
+        for _ in 0..fits {
             let overrides = match self.definition(&definition) {
                 Some(found) => blueprint::overrides(given, &found.blueprint)?,
                 None => Vec::new(),
@@ -69,7 +71,7 @@ impl Ecs {
             let id = self.new_task(new, now);
             tasks.push(self.task_view(&self.tasks[&id], true));
         }
-        Ok(json!({"tasks": tasks, "failures": []}))
+        Ok(json!({"tasks": tasks, "failures": failures}))
     }
 
     pub(super) fn stop_task(&mut self, request: Request<'_>, now: Millis) -> Result<Value> {

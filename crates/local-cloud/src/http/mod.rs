@@ -3,7 +3,9 @@
 mod admin;
 mod answer;
 mod api;
+mod record;
 mod registry;
+mod wire;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -12,6 +12,8 @@ use hyper::{Method, Request};
 use serde_json::json;
 
 use super::answer::{self, Answer, with};
+use super::record::{self, Outcome, request_id};
+use crate::calls;
 use crate::daemon::cloud::{Cloud, now};
 use crate::ecr::blobs::Upload;
 use crate::ecr::registry::Refusal;
@@ -57,18 +59,56 @@ fn route(path: &str) -> Option<(&str, Resource<'_>)> {
     }
 }
 
-/// Answers a request below `/v2/`.
+/// The operation of ECR's API that does what a request asks for; `None` for what is not one, such as `GET /v2/`.
+fn operation(method: &Method, resource: &Resource<'_>) -> Option<&'static str> {
+    Some(match (method.as_str(), resource) {
+        ("GET", Resource::Blob(_)) => "GetDownloadUrlForLayer",
+        ("HEAD", Resource::Blob(_)) => "BatchCheckLayerAvailability",
+        ("POST", Resource::Uploads) => "InitiateLayerUpload",
+        ("PATCH" | "GET" | "DELETE", Resource::Upload(_)) => "UploadLayerPart",
+        ("PUT", Resource::Upload(_)) => "CompleteLayerUpload",
+        ("GET" | "HEAD", Resource::Manifest(_) | Resource::Referrers(_)) => "BatchGetImage",
+        ("PUT", Resource::Manifest(_)) => "PutImage",
+        ("GET", Resource::Tags) => "ListImages",
+        _ => return None,
+    })
+}
+
+/// Answers a request below `/v2/`, and puts it into the call log when ECR's API has an operation for it.
 pub(super) async fn handle(cloud: &Arc<Cloud>, request: Request<Incoming>) -> Answer {
-    let answer = match answer(cloud, request).await {
-        Ok(answer) => answer,
-        Err(refusal) => answer::json(refusal.status, &refusal.body()),
+    let (at, id) = (now(), request_id());
+    let authorization = text(&request, AUTHORIZATION.as_str());
+    let signer = token::check(authorization, &cloud.instance.secret_access_key, at);
+    let need = route(request.uri().path()).and_then(|(name, resource)| {
+        let operation = operation(request.method(), &resource)?;
+        Some(calls::of_registry(operation, Some(name), &cloud.place))
+    });
+    let caller = match &signer {
+        Ok(caller) => caller.clone(),
+        Err(_) if authorization.is_none() => "anonymous".to_owned(),
+        Err(_) => "refused".to_owned(),
     };
+    let outcome = answer(cloud, request, signer.map(|_| ())).await;
+    let code = match &outcome {
+        Ok(answer) if answer.status() == 401 => "UNAUTHORIZED",
+        Ok(_) => "ok",
+        Err(refusal) => refusal.code,
+    };
+    let answer = outcome.unwrap_or_else(|refusal| answer::json(refusal.status, &refusal.body()));
+    if let Some(need) = need {
+        let status = answer.status().as_u16();
+        record::record(cloud, at, &id, &[need], &caller, Outcome { code, status });
+    }
+    let answer = with(answer, "x-amzn-requestid", &id);
     with(answer, "docker-distribution-api-version", "registry/2.0")
 }
 
-async fn answer(cloud: &Arc<Cloud>, request: Request<Incoming>) -> Result<Answer, Refusal> {
-    let authorization = text(&request, AUTHORIZATION.as_str());
-    match token::check(authorization, &cloud.instance.secret_access_key, now()) {
+async fn answer(
+    cloud: &Arc<Cloud>,
+    request: Request<Incoming>,
+    signed: Result<(), token::Refused>,
+) -> Result<Answer, Refusal> {
+    match signed {
         Ok(()) => {}
         Err(token::Refused::Unknown) => {
             let answer = answer::bytes(401, "text/plain; charset=utf-8", "Not Authorized\n");

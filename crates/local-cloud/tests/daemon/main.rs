@@ -7,6 +7,7 @@
 
 mod apis;
 mod background;
+mod calls;
 mod deployment;
 mod provisioning;
 mod registry;
@@ -24,6 +25,7 @@ type Test = (&'static str, fn());
 const TESTS: &[&[Test]] = &[
     apis::TESTS,
     background::TESTS,
+    calls::TESTS,
     deployment::TESTS,
     provisioning::TESTS,
     registry::TESTS,

@@ -4,6 +4,7 @@ use std::fs::Permissions;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use local_cloud::client::{Instance, Options};
@@ -51,6 +52,11 @@ impl Cloud {
         let running = self.runtime.block_on(Running::start(options)).unwrap();
         self.instance = running.instance();
         self.running = Some(running);
+    }
+
+    /// Its home folder.
+    pub fn home(&self) -> PathBuf {
+        options(&self.home).home
     }
 
     /// Calls an API of the JSON protocol.

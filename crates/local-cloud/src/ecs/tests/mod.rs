@@ -3,6 +3,7 @@
 mod api;
 mod breaker;
 mod failures;
+mod guards;
 mod operations;
 mod properties;
 mod rollout;

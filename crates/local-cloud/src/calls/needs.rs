@@ -1,0 +1,427 @@
+//! Which permissions a request needs, and on which resources.
+//!
+//! Documented in the service authorization reference, "Actions, resources, and condition keys for AWS services"; the ARN of a log group in the CloudWatch Logs API reference,
+//! *LogGroup*.
+
+use serde_json::Value;
+
+use crate::place::Place;
+use crate::services::Service;
+
+/// A permission: an action on resources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Need {
+    /// Such as `ecs:UpdateService`.
+    pub(crate) action: String,
+    /// ARNs; `*` alone when the action has no resources.
+    pub(crate) resources: Vec<String>,
+}
+
+impl Need {
+    fn new(action: &str, resources: Vec<String>) -> Self {
+        Self {
+            action: action.to_owned(),
+            resources,
+        }
+    }
+}
+
+/// What an operation of an API needs: itself first, then what it implies. `request` may be null when it could not be read.
+pub(crate) fn of_api(
+    service: Service,
+    operation: &str,
+    request: &Value,
+    place: &Place,
+) -> Vec<Need> {
+    let reader = Reader { request, place };
+    let mut resources = match service {
+        Service::Ecs => reader.ecs(operation),
+        Service::Ecr => reader.ecr(operation),
+        Service::Ssm => reader.ssm(operation),
+        Service::Secrets => reader.secrets(operation),
+        Service::Logs => reader.logs(operation),
+        Service::Sts => reader.texts(&["RoleArn"]),
+    };
+    if resources.is_empty() {
+        resources.push("*".to_owned());
+    }
+    let prefix = service.names().iam;
+    let action = format!("{prefix}:{operation}");
+    let own = Need::new(&action, resources);
+    let mut all = vec![own.clone()];
+    if service == Service::Ecs {
+        let roles = reader.passed_roles(operation);
+        if !roles.is_empty() {
+            all.push(Need::new("iam:PassRole", roles));
+        }
+    }
+    // Tags that are given when something is made need the permission to tag it.
+    let tagged = request["tags"]
+        .as_array()
+        .is_some_and(|tags| !tags.is_empty());
+    let tags_as_it_makes = matches!(
+        operation,
+        "RegisterTaskDefinition"
+            | "CreateService"
+            | "CreateCluster"
+            | "RunTask"
+            | "CreateRepository"
+    );
+    if tagged && tags_as_it_makes {
+        let resources = match operation {
+            "RunTask" => vec![place.arn("ecs", &format!("task/{}/*", reader.cluster()))],
+            _ => own.resources,
+        };
+        all.push(Need::new(&format!("{prefix}:TagResource"), resources));
+    }
+    all
+}
+
+/// What a request of the OCI registry needs, which ECR checks as the call of its API that does the same.
+pub(crate) fn of_registry(operation: &str, repository: Option<&str>, place: &Place) -> Need {
+    let resource = repository.map_or_else(
+        || "*".to_owned(),
+        |name| place.arn("ecr", &format!("repository/{name}")),
+    );
+    Need::new(&format!("ecr:{operation}"), vec![resource])
+}
+
+/// A request that is looked through for names.
+#[derive(Clone, Copy)]
+struct Reader<'a> {
+    request: &'a Value,
+    place: &'a Place,
+}
+
+impl Reader<'_> {
+    /// The strings of these members, in lists as well.
+    fn texts(self, members: &[&str]) -> Vec<String> {
+        let mut out = Vec::new();
+        for member in members {
+            match &self.request[*member] {
+                Value::String(text) => out.push(text.clone()),
+                Value::Array(all) => {
+                    out.extend(all.iter().filter_map(Value::as_str).map(str::to_owned));
+                }
+                _ => {}
+            }
+        }
+        out
+    }
+
+    /// The same, as ARNs: what is not one already is put behind `before`.
+    fn arns(self, service: &str, before: &str, members: &[&str]) -> Vec<String> {
+        let texts = self.texts(members).into_iter();
+        texts.map(|text| self.arn(service, before, &text)).collect()
+    }
+
+    fn arn(self, service: &str, before: &str, name: &str) -> String {
+        if name.starts_with("arn:") {
+            name.to_owned()
+        } else {
+            self.place.arn(service, &format!("{before}{name}"))
+        }
+    }
+
+    /// Name of the request's cluster.
+    fn cluster(self) -> String {
+        let cluster = self.request["cluster"].as_str().unwrap_or("default");
+        cluster.rsplit('/').next().unwrap_or_default().to_owned()
+    }
+
+    fn ecs(self, operation: &str) -> Vec<String> {
+        let within = |kind: &str| format!("{kind}/{}/", self.cluster());
+        match operation {
+            "CreateCluster" => self.arns("ecs", "cluster/", &["clusterName"]),
+            "DeleteCluster" => self.arns("ecs", "cluster/", &["cluster"]),
+            "DescribeClusters" => self.arns("ecs", "cluster/", &["clusters"]),
+            "CreateService" => self.arns("ecs", &within("service"), &["serviceName"]),
+            "UpdateService" | "DeleteService" | "DescribeServices" | "ListServiceDeployments" => {
+                self.arns("ecs", &within("service"), &["service", "services"])
+            }
+            "DescribeServiceDeployments" | "StopServiceDeployment" | "DescribeServiceRevisions" => {
+                let parts = self.texts(&[
+                    "serviceDeploymentArn",
+                    "serviceDeploymentArns",
+                    "serviceRevisionArns",
+                ]);
+                // The service is asked for as well.
+                let mut all: Vec<String> = parts.iter().filter_map(|arn| service_of(arn)).collect();
+                all.dedup();
+                all.extend(parts);
+                all
+            }
+            "RegisterTaskDefinition" => self
+                .texts(&["family"])
+                .iter()
+                .map(|family| {
+                    self.place
+                        .arn("ecs", &format!("task-definition/{family}:*"))
+                })
+                .collect(),
+            "RunTask" => self
+                .texts(&["taskDefinition"])
+                .into_iter()
+                .map(|name| {
+                    // A family alone is its latest revision.
+                    let revision = if name.contains(':') { "" } else { ":*" };
+                    self.arn("ecs", "task-definition/", &format!("{name}{revision}"))
+                })
+                .collect(),
+            "DeleteTaskDefinitions" => self.arns("ecs", "task-definition/", &["taskDefinitions"]),
+            "StopTask" | "DescribeTasks" => self.arns("ecs", &within("task"), &["task", "tasks"]),
+            "ListTasks" => {
+                vec![
+                    self.place
+                        .arn("ecs", &format!("container-instance/{}/*", self.cluster())),
+                ]
+            }
+            "TagResource" | "UntagResource" | "ListTagsForResource" => self.texts(&["resourceArn"]),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The roles that this hands on to tasks or to the service.
+    fn passed_roles(self, operation: &str) -> Vec<String> {
+        let mut roles = match operation {
+            "RegisterTaskDefinition" => self.texts(&["taskRoleArn", "executionRoleArn"]),
+            "CreateService" => self.texts(&["role"]),
+            "RunTask" => Reader {
+                request: &self.request["overrides"],
+                ..self
+            }
+            .texts(&["taskRoleArn", "executionRoleArn"]),
+            _ => Vec::new(),
+        };
+        for role in &mut roles {
+            if !role.starts_with("arn:") {
+                *role = self.place.role_arn(role);
+            }
+        }
+        roles.sort();
+        roles.dedup();
+        roles
+    }
+
+    fn ecr(self, operation: &str) -> Vec<String> {
+        if operation == "GetAuthorizationToken" {
+            return Vec::new();
+        }
+        let mut all = self.arns(
+            "ecr",
+            "repository/",
+            &["repositoryName", "repositoryNames", "resourceArn"],
+        );
+        if operation == "DescribeRepositories" && all.is_empty() {
+            all.push(self.place.arn("ecr", "repository/*"));
+        }
+        all
+    }
+
+    fn ssm(self, operation: &str) -> Vec<String> {
+        if operation == "DescribeParameters" {
+            return Vec::new();
+        }
+        let names = self.texts(&["Name", "Names", "Path", "ResourceId"]);
+        names
+            .into_iter()
+            .map(|name| {
+                if name.starts_with("arn:") {
+                    return name;
+                }
+                // A name may select a version or a label.
+                let name = name.split(':').next().unwrap_or_default();
+                self.place.arn(
+                    "ssm",
+                    &format!("parameter/{}", name.trim_start_matches('/')),
+                )
+            })
+            .collect()
+    }
+
+    fn secrets(self, operation: &str) -> Vec<String> {
+        let named = match operation {
+            "CreateSecret" => "Name",
+            _ => "SecretId",
+        };
+        self.texts(&[named])
+            .into_iter()
+            .map(|name| {
+                if name.starts_with("arn:") {
+                    return name;
+                }
+                // Six random characters follow a secret's name; policies write them so.
+                self.place
+                    .arn("secretsmanager", &format!("secret:{name}-??????"))
+            })
+            .collect()
+    }
+
+    fn logs(self, operation: &str) -> Vec<String> {
+        let group = self
+            .texts(&["logGroupName", "logGroupIdentifier"])
+            .into_iter()
+            .next();
+        let Some(group) = group else {
+            return Vec::new();
+        };
+        let group = self.arn("logs", "log-group:", &group);
+        let group = group.strip_suffix(":*").unwrap_or(&group);
+        let stream = matches!(
+            operation,
+            "GetLogEvents" | "PutLogEvents" | "CreateLogStream" | "DeleteLogStream"
+        );
+        match self.request["logStreamName"].as_str() {
+            Some(name) if stream => vec![format!("{group}:log-stream:{name}")],
+            _ => vec![format!("{group}:*")],
+        }
+    }
+}
+
+/// `…:service-deployment/cluster/service/id` → `…:service/cluster/service`.
+fn service_of(arn: &str) -> Option<String> {
+    let (before, rest) = arn.split_once(":service-")?;
+    let mut parts = rest.split('/').skip(1);
+    let (cluster, service) = (parts.next()?, parts.next()?);
+    Some(format!("{before}:service/{cluster}/{service}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn place() -> Place {
+        Place {
+            region: "us-east-1".to_owned(),
+            account: "000000000000".to_owned(),
+            port: 1,
+        }
+    }
+
+    #[test]
+    fn resources_are_those_that_policies_name() {
+        let ecs = "arn:aws:ecs:us-east-1:000000000000";
+        let logs = "arn:aws:logs:us-east-1:000000000000:log-group:/local/api";
+        let deployment = format!("{ecs}:service-deployment/local/api/id");
+        let cases: Vec<(Service, &str, Value, Vec<String>)> = vec![
+            (
+                Service::Ecs,
+                "UpdateService",
+                json!({"cluster": format!("{ecs}:cluster/local"), "service": "api"}),
+                vec![format!("{ecs}:service/local/api")],
+            ),
+            (
+                Service::Ecs,
+                "DescribeServices",
+                json!({"services": ["a", format!("{ecs}:service/local/b")]}),
+                vec![
+                    format!("{ecs}:service/default/a"),
+                    format!("{ecs}:service/local/b"),
+                ],
+            ),
+            (
+                Service::Ecs,
+                "StopServiceDeployment",
+                json!({"serviceDeploymentArn": deployment}),
+                vec![format!("{ecs}:service/local/api"), deployment.clone()],
+            ),
+            (
+                Service::Ecs,
+                "RunTask",
+                json!({"cluster": "local", "taskDefinition": "api"}),
+                vec![format!("{ecs}:task-definition/api:*")],
+            ),
+            (
+                Service::Ecs,
+                "DescribeTaskDefinition",
+                json!({}),
+                vec!["*".to_owned()],
+            ),
+            (
+                Service::Ecs,
+                "UpdateService",
+                Value::Null,
+                vec!["*".to_owned()],
+            ),
+            (
+                Service::Logs,
+                "GetLogEvents",
+                json!({"logGroupName": "/local/api", "logStreamName": "api/api/1"}),
+                vec![format!("{logs}:log-stream:api/api/1")],
+            ),
+            (
+                Service::Logs,
+                "FilterLogEvents",
+                json!({"logGroupIdentifier": format!("{logs}:*")}),
+                vec![format!("{logs}:*")],
+            ),
+            (
+                Service::Ssm,
+                "GetParameters",
+                json!({"Names": ["/local/api/url:2", "plain"]}),
+                vec![
+                    place().arn("ssm", "parameter/local/api/url"),
+                    place().arn("ssm", "parameter/plain"),
+                ],
+            ),
+            (
+                Service::Secrets,
+                "DescribeSecret",
+                json!({"SecretId": "db"}),
+                vec![place().arn("secretsmanager", "secret:db-??????")],
+            ),
+            (
+                Service::Ecr,
+                "DescribeRepositories",
+                json!({}),
+                vec![place().arn("ecr", "repository/*")],
+            ),
+        ];
+        for (service, operation, request, expected) in cases {
+            let needs = of_api(service, operation, &request, &place());
+            assert_eq!(needs.len(), 1, "{operation}: {needs:?}");
+            assert_eq!(needs[0].resources, expected, "{operation}");
+            assert!(needs[0].action.ends_with(operation));
+        }
+    }
+
+    #[test]
+    fn a_revision_with_roles_and_tags_needs_three_permissions() {
+        let request = json!({
+            "family": "api",
+            "taskRoleArn": "task",
+            "executionRoleArn": "arn:aws:iam::000000000000:role/execution",
+            "tags": [{"key": "commit", "value": "1"}],
+        });
+        let needs = of_api(Service::Ecs, "RegisterTaskDefinition", &request, &place());
+        let actions: Vec<&str> = needs.iter().map(|need| need.action.as_str()).collect();
+        assert_eq!(
+            actions,
+            [
+                "ecs:RegisterTaskDefinition",
+                "iam:PassRole",
+                "ecs:TagResource"
+            ]
+        );
+        assert_eq!(
+            needs[1].resources,
+            [
+                "arn:aws:iam::000000000000:role/execution",
+                "arn:aws:iam::000000000000:role/task"
+            ]
+        );
+        assert_eq!(needs[2].resources, needs[0].resources);
+    }
+
+    #[test]
+    fn the_registry_needs_what_the_api_would() {
+        let need = of_registry("PutImage", Some("team/api"), &place());
+        assert_eq!(need.action, "ecr:PutImage");
+        assert_eq!(
+            need.resources,
+            ["arn:aws:ecr:us-east-1:000000000000:repository/team/api"]
+        );
+    }
+}
