@@ -9,7 +9,7 @@ use image::{Cache, ImageSpec, Platform, ProbeBuild, assemble};
 
 use crate::go::{has_go, write_module};
 
-fn host() -> Platform {
+pub fn host() -> Platform {
     if cfg!(target_arch = "aarch64") {
         Platform::LINUX_ARM64
     } else {
