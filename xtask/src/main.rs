@@ -7,6 +7,7 @@ mod exit;
 mod project;
 mod release;
 mod report;
+mod sources;
 mod ui;
 
 use std::process::ExitCode;

@@ -9,7 +9,8 @@ use service_config::{Loaded, Service};
 use xshell::{Shell, cmd};
 
 use crate::commands::current_dir;
-use crate::exit::bad_input;
+use crate::exit::{bad_input, refused};
+use crate::sources;
 
 /// The repository.
 pub struct Project {
@@ -44,21 +45,39 @@ impl Project {
     /// The project that the current folder is in.
     pub fn find() -> anyhow::Result<Self> {
         let shell = Shell::new().context("the current folder cannot be used")?;
-        let top = cmd!(shell, "git rev-parse --show-toplevel")
+        let here = current_dir()?;
+        let asked = cmd!(shell, "git rev-parse --show-toplevel")
             .quiet()
-            .ignore_stderr()
-            .read();
-        Ok(match top {
-            Ok(top) => Self {
-                root: PathBuf::from(top),
-                shell,
-                in_git: true,
-            },
-            Err(_) => Self {
-                root: current_dir()?,
-                shell,
-                in_git: false,
-            },
+            .ignore_status()
+            .output();
+        let why = match asked {
+            Ok(output) if output.status.success() => {
+                let top = String::from_utf8_lossy(&output.stdout);
+                return Ok(Self {
+                    root: PathBuf::from(top.trim_end()),
+                    shell,
+                    in_git: true,
+                });
+            }
+            Ok(output) => String::from_utf8_lossy(&output.stderr)
+                .trim_end()
+                .to_owned(),
+            Err(error) => error.to_string(),
+        };
+        // A repository that git does not want to read must not be taken for no repository: its image would name no commit.
+        if let Some(top) = here.ancestors().find(|folder| folder.join(".git").exists()) {
+            return Err(refused(
+                format!(
+                    "{} is a git repository, but git cannot read it: {why}",
+                    top.display()
+                ),
+                Some("mend that first: the image is named after the commit"),
+            ));
+        }
+        Ok(Self {
+            root: here,
+            shell,
+            in_git: false,
         })
     }
 
@@ -180,13 +199,8 @@ impl Project {
                 dirty: false,
             };
         };
-        let module = module_folder(&service.folder);
-        let module = if module.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            &module
-        };
-        let changes = cmd!(self.shell, "git status --porcelain -- {module}")
+        let sources = sources::folders(&service.folder);
+        let changes = cmd!(self.shell, "git status --porcelain -- {sources...}")
             .quiet()
             .ignore_stderr()
             .read();
@@ -196,15 +210,6 @@ impl Project {
             dirty,
         }
     }
-}
-
-/// The nearest folder above the service that holds a go.mod; the service's own when none does.
-pub fn module_folder(folder: &Path) -> PathBuf {
-    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
-    let module = absolute
-        .ancestors()
-        .find(|folder| folder.join("go.mod").exists());
-    module.map_or_else(|| folder.to_path_buf(), Path::to_path_buf)
 }
 
 /// Reads a file of the configuration; not through a link, which may lead anywhere.
