@@ -113,6 +113,22 @@ fn a_variable_of_one_deployment_wins() {
     assert_eq!(container.get("secrets"), None);
 }
 
+#[test]
+fn an_image_may_have_all_of_it() {
+    let image = r#"
+platforms = ["linux/amd64", "linux/arm64"]
+
+[image]
+user = "1000:1000"
+probe = true
+compression = "zstd"
+files = [{ from = "web/dist", to = "/srv/web/" }, { from = ".", to = "/" }]
+
+[registry]"#;
+    let pipeline = PIPELINE.replacen("[registry]", image, 1);
+    assert_eq!(problems(&pipeline, TASK_DEFINITION), "");
+}
+
 /// Each rule: a change that breaks it, in one of the two files. The files as they stand break none.
 #[test]
 fn every_rule_fires_where_it_should_and_nowhere_else() {
@@ -307,6 +323,60 @@ fn every_rule_fires_where_it_should_and_nowhere_else() {
         ),
         ("not-an-account", toml, "123456789012", "1234"),
         ("variable-and-secret", toml, "LOG_LEVEL =", "DATABASE_URL ="),
+        (
+            "bad-platforms",
+            toml,
+            "[registry]",
+            "platforms = []\n[registry]",
+        ),
+        (
+            "bad-platforms",
+            toml,
+            "[registry]",
+            "platform = \"linux/arm64\"\nplatforms = [\"linux/amd64\"]\n[registry]",
+        ),
+        (
+            "bad-platforms",
+            toml,
+            "[registry]",
+            "platforms = [\"linux/amd64\", \"linux/amd64\"]\n[registry]",
+        ),
+        (
+            "architecture-mismatch",
+            toml,
+            "[registry]",
+            "platforms = [\"linux/arm64\"]\n[registry]",
+        ),
+        (
+            "not-a-user",
+            toml,
+            "[registry]",
+            "[image]\nuser = \"nobody\"\n[registry]",
+        ),
+        (
+            "not-a-user",
+            toml,
+            "[registry]",
+            "[image]\nuser = \"1:99999999999\"\n[registry]",
+        ),
+        (
+            "bad-image-file",
+            toml,
+            "[registry]",
+            "[image]\nfiles = [{ from = \"../x\", to = \"/x\" }]\n[registry]",
+        ),
+        (
+            "bad-image-file",
+            toml,
+            "[registry]",
+            "[image]\nfiles = [{ from = \"x\", to = \"x\" }]\n[registry]",
+        ),
+        (
+            "bad-image-file",
+            toml,
+            "[registry]",
+            "[image]\nfiles = [{ from = \"x\", to = \"/a/../x\" }]\n[registry]",
+        ),
         ("bare-containers", json, TASK_DEFINITION, "[]"),
     ];
     for (code, in_pipeline, from, to) in table {
