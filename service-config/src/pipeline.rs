@@ -52,6 +52,8 @@ record! {
         task_definition: Option<String>,
         /// The environment that commands use when none is named; `local` when left out.
         default_environment: Option<String>,
+        /// Members of the task definition that ECS takes and this version of longshore does not know, by name. They are passed on as they are.
+        newer_members: Option<Vec<String>>,
     }
 
     /// How the Go program is built.

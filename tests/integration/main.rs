@@ -9,6 +9,7 @@ mod interrupts;
 mod messages;
 mod plans;
 mod release;
+mod testing;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

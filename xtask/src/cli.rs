@@ -26,6 +26,8 @@ pub struct Cli {
 pub enum Command {
     /// Build, push, roll out, watch, and go back if the new version is bad.
     Deploy(commands::deploy::Args),
+    /// Run the tests of a service: tidy, vet, the race detector, a throwaway PostgreSQL.
+    Test(commands::test::Args),
     /// Show what a deployment would change, and save it for review.
     Plan(commands::plan::Args),
     /// Go back to the revision that was rolled out well before the present one.

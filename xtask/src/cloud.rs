@@ -236,6 +236,7 @@ fn provision(
         environment,
         image: "",
         commit: "",
+        branch: "",
         account: &instance.account,
         region: &instance.region,
         variables: &BTreeMap::new(),

@@ -12,6 +12,7 @@ pub mod rollback;
 pub mod schema;
 pub mod simulate;
 pub mod status;
+pub mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -69,6 +70,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::History(args) => block_on(history::run(args)),
         Command::Plan(args) => block_on(plan::run(args)),
         Command::Status(args) => block_on(status::run(args)),
+        Command::Test(args) => block_on(test::run(args)),
         Command::Local(args) => block_on(local::run(args)),
     }
 }

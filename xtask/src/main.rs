@@ -1,5 +1,6 @@
 //! The command line of longshore. `main` reads the arguments and dispatches; each command is a module of its own.
 
+mod ci;
 mod cli;
 mod cloud;
 mod commands;
@@ -8,6 +9,7 @@ mod project;
 mod release;
 mod report;
 mod sources;
+mod testing;
 mod ui;
 
 use std::process::ExitCode;

@@ -186,6 +186,18 @@ impl Project {
         })
     }
 
+    /// The branch that is checked out, as `${branch}` stands for it: by CI's word where it runs there, `HEAD` when a bare commit is checked out, `unversioned` outside a git repository.
+    pub fn branch(&self) -> String {
+        let root = &self.root;
+        branch_of_ci().unwrap_or_else(|| {
+            cmd!(self.shell, "git -C {root} rev-parse --abbrev-ref HEAD")
+                .quiet()
+                .ignore_stderr()
+                .read()
+                .unwrap_or_else(|_| "unversioned".to_owned())
+        })
+    }
+
     /// The commit that a build of this service comes from.
     pub fn commit(&self, service: &Service) -> Commit {
         let root = &self.root;
@@ -210,6 +222,24 @@ impl Project {
             dirty,
         }
     }
+}
+
+/// The branch that a CI service says it runs for; a checkout of a bare commit has none.
+fn branch_of_ci() -> Option<String> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    variable("GITHUB_HEAD_REF").or_else(|| {
+        let branch = variable("GITHUB_REF_TYPE").is_some_and(|kind| kind == "branch");
+        variable("GITHUB_REF_NAME").filter(|_| branch)
+    })
+}
+
+/// The nearest folder above the service that holds a go.mod; the service's own when none does.
+pub fn module_folder(folder: &Path) -> PathBuf {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+    let module = absolute
+        .ancestors()
+        .find(|folder| folder.join("go.mod").exists());
+    module.map_or_else(|| folder.to_path_buf(), Path::to_path_buf)
 }
 
 /// Reads a file of the configuration; not through a link, which may lead anywhere.

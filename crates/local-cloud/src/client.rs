@@ -11,14 +11,15 @@ use std::time::{Duration, Instant};
 
 use crate::calls;
 pub use crate::calls::Call;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::daemon::prepare;
 pub use crate::daemon::{Error, Options, Pace, Provision, Provisioned, Status, serve};
 pub use crate::instance::Instance;
 use crate::instance::Lock;
+pub use crate::issuer::TokenRequest;
 
 /// How long a daemon may take to answer after it was started: databases may have to recover.
 const STARTING: Duration = Duration::from_secs(90);
@@ -151,6 +152,21 @@ impl Instance {
         let wanted = wanted.clone();
         self.ask(move |instance| {
             instance.call("POST", "/_local/provision", Some(&wanted), PROVISIONING)
+        })
+        .await
+    }
+
+    /// A token of the local issuer, for `AssumeRoleWithWebIdentity`.
+    pub async fn token(&self, wanted: &TokenRequest) -> Result<String, Error> {
+        #[derive(Deserialize)]
+        struct Issued {
+            token: String,
+        }
+        let wanted = wanted.clone();
+        self.ask(move |instance| {
+            let issued: Issued =
+                instance.call("POST", "/_local/token", Some(&wanted), ANSWERING)?;
+            Ok(issued.token)
         })
         .await
     }

@@ -9,6 +9,7 @@ pub(crate) enum Service {
     Secrets,
     Logs,
     Sts,
+    Iam,
 }
 
 /// The names of a service.
@@ -27,13 +28,14 @@ pub(crate) struct Names {
 }
 
 impl Service {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Ecs,
         Self::Ecr,
         Self::Ssm,
         Self::Secrets,
         Self::Logs,
         Self::Sts,
+        Self::Iam,
     ];
 
     pub(crate) const fn names(self) -> Names {
@@ -43,13 +45,8 @@ impl Service {
             Self::Ssm => names("ssm", "AmazonSSM", "SSM"),
             Self::Secrets => names("secretsmanager", "secretsmanager", "Secrets Manager"),
             Self::Logs => names("logs", "Logs_20140328", "CloudWatch Logs"),
-            Self::Sts => Names {
-                signing: "sts",
-                iam: "sts",
-                target: None,
-                version: Some("2011-06-15"),
-                title: "STS",
-            },
+            Self::Sts => query_names("sts", "2011-06-15", "STS"),
+            Self::Iam => query_names("iam", "2010-05-08", "IAM"),
         }
     }
 }
@@ -61,6 +58,17 @@ const fn names(signing: &'static str, target: &'static str, title: &'static str)
         iam: signing,
         target: Some(target),
         version: None,
+        title,
+    }
+}
+
+/// The names of a service that speaks the query protocol only.
+const fn query_names(signing: &'static str, version: &'static str, title: &'static str) -> Names {
+    Names {
+        signing,
+        iam: signing,
+        target: None,
+        version: Some(version),
         title,
     }
 }

@@ -12,10 +12,17 @@ pub type Millis = u64;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "effect", rename_all = "camelCase")]
 pub enum Effect {
-    /// Pull the images, resolve the secrets, start the containers in `dependsOn` order of the list.
+    /// Pull the images, resolve the secrets, start the containers that are not held back, in the order of the list.
     Start {
         /// The task to run.
         task: Box<TaskSpec>,
+    },
+    /// Start one more container of a task: one that was held back, or one that has ended and that `restarts`.
+    StartContainer {
+        /// ID of the task.
+        task: String,
+        /// Name of the container.
+        container: String,
     },
     /// SIGTERM to every container that runs, SIGKILL to those still there after their stop timeout.
     Stop {
@@ -190,6 +197,12 @@ pub struct ContainerSpec {
     pub stop_timeout_ms: u64,
     /// CloudWatch Logs group and stream that stdout and stderr go to; `None` when the container has no `awslogs` configuration.
     pub log: Option<LogTarget>,
+    /// Whether it starts with [`Effect::StartContainer`] only.
+    #[serde(default)]
+    pub held: bool,
+    /// Whether it may be started again after its end, so that the task goes on when nothing of it runs.
+    #[serde(default)]
+    pub restarts: bool,
 }
 
 /// Where a container's output goes.

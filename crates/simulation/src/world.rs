@@ -234,7 +234,8 @@ impl World {
                     };
                     self.report_in(20, report);
                 }
-                Effect::Route { .. } => {}
+                // The simulated versions have one container each, without a restart policy.
+                Effect::Route { .. } | Effect::StartContainer { .. } => {}
             }
         }
     }

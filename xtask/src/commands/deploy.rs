@@ -2,9 +2,10 @@
 //!
 //! 1. Read and check the configuration.
 //! 2. Connect to the environment's AWS; start the one on this machine where that is meant.
-//! 3. Build the program and its image; push it.
-//! 4. Render the task definition; see what is live; plan.
-//! 5. Carry the plan out: register, update, watch, and go back on failure.
+//! 3. Run the tests, where the environment asks for that.
+//! 4. Build the program and its image; push it.
+//! 5. Render the task definition; see what is live; plan.
+//! 6. Carry the plan out: register, update, watch, and go back on failure.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use super::{OutputFormat, TargetArgs};
 use crate::exit::{self, REFUSED, bad_input, refused};
 use crate::project::{self, Project};
 use crate::release::{self, Finish, Interrupt, Preparation, Ready};
+use crate::testing;
 use crate::ui::Ui;
 
 /// Arguments of `deploy`.
@@ -30,6 +32,9 @@ pub struct Args {
     /// Replace a deployment that is in flight instead of refusing.
     #[arg(long)]
     supersede: bool,
+    /// Do not run the tests first, where the environment asks for that: they have passed on this commit already, or it is an emergency.
+    #[arg(long)]
+    skip_tests: bool,
     /// Carry out exactly this plan, as `plan --out` saved it, or refuse.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["variable", "supersede"])]
     plan: Option<PathBuf>,
@@ -60,6 +65,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         environment: &environment,
         variables: &variables,
         supersede: args.supersede,
+        test: !args.skip_tests && testing::wanted(&service, &environment)?,
     };
     match prepare(&preparation, args.plan.as_deref(), &interrupt, &mut ui).await {
         Ok((ready, plan)) => {

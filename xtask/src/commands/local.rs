@@ -1,6 +1,7 @@
 //! `local`: the AWS that longshore carries with it, on this machine.
 
 mod calls;
+mod token;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -56,6 +57,8 @@ enum LocalCommand {
     },
     /// Print the requests that AWS clients made: when, which permission on which resources, who, and how it ended.
     Calls(calls::Args),
+    /// Print an identity token, as CI gives one to a job, for `AWS_WEB_IDENTITY_TOKEN_FILE`.
+    Token(token::Args),
     /// Print `export` lines that point any AWS client at it.
     Env,
     /// The process itself; `up` and `deploy` start it in the background.
@@ -166,6 +169,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
         }
         LocalCommand::Calls(args) => calls::run(&args, &options.home)?,
+        LocalCommand::Token(args) => token::run(args, &running(&options)?).await?,
         LocalCommand::Env => {
             for (name, value) in running(&options)?.exports() {
                 ui::print(&format!("export {name}='{value}'\n"));

@@ -47,6 +47,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         environment,
         variables: &variables,
         supersede: args.supersede,
+        test: false,
     };
     let ready = preparation.build(&interrupt, &mut ui).await?;
     let reference = release::reference(&ready.cloud, &service, &ready.images).await?;

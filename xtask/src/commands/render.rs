@@ -1,6 +1,5 @@
 //! `render`: the task definition as it would be registered, byte for byte. Offline, and without Go.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use service_config::Inputs;
@@ -28,12 +27,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let service = project.service(args.target.service.service.as_deref())?;
     let environment = project::environment(&service, args.target.env.as_deref())?;
     let document = service.render(&Inputs {
-        environment,
         image: &args.image,
         commit: &args.commit,
-        account: "${account}",
-        region: "${region}",
-        variables: &BTreeMap::new(),
+        ..Inputs::for_review(environment)
     })?;
     ui::print(&document);
     Ok(ExitCode::SUCCESS)

@@ -59,6 +59,16 @@ impl Interrupt {
         Ok(())
     }
 
+    /// Waits until it has come.
+    pub async fn came(&self) {
+        let notified = self.notify.notified();
+        tokio::pin!(notified);
+        notified.as_mut().enable();
+        if !self.wanted() {
+            notified.await;
+        }
+    }
+
     /// Sleeps; shorter when the interrupt comes meanwhile.
     pub async fn sleep(&self, duration: std::time::Duration) {
         let notified = self.notify.notified();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use go_test::Outcome;
 use rollout::plan::{self, ExpectedImage, Plan, Wanted};
 use service_config::{Inputs, Service};
 
@@ -9,6 +10,8 @@ use super::{Interrupt, build};
 use crate::cloud::{self, Cloud};
 use crate::exit::refused;
 use crate::project::{Commit, Project};
+use crate::report;
+use crate::testing;
 use crate::ui::Ui;
 
 /// What is to be released, and where.
@@ -23,6 +26,8 @@ pub struct Preparation<'a> {
     pub variables: &'a BTreeMap<String, String>,
     /// Whether a deployment in flight is replaced.
     pub supersede: bool,
+    /// Whether the tests run before anything is built.
+    pub test: bool,
 }
 
 /// What a plan can be made from.
@@ -50,6 +55,9 @@ impl Preparation<'_> {
         } else {
             Some(self.connect(ui).await?)
         };
+        if self.test {
+            self.tests(interrupt, ui).await?;
+        }
         let built = build(self.project, self.service, &commit, ui).await?;
         interrupt.check()?;
         let cloud = match connected {
@@ -64,6 +72,21 @@ impl Preparation<'_> {
         })
     }
 
+    /// The tests, on the sources that are deployed.
+    async fn tests(&self, interrupt: &Interrupt, ui: &mut Ui) -> anyhow::Result<()> {
+        let stage = testing::Stage::before_deployment(self.project, self.service);
+        let report = stage.run(interrupt, ui).await?;
+        interrupt.check()?;
+        if report.outcome == Outcome::Failed {
+            testing::show(&report);
+            let problems = report::count(report.problems().count(), "problem");
+            anyhow::bail!(
+                "the tests found {problems}; nothing was built, and nothing live was touched"
+            );
+        }
+        Ok(())
+    }
+
     async fn connect(&self, ui: &mut Ui) -> anyhow::Result<Cloud> {
         cloud::open(self.project, self.service, self.environment, ui).await
     }
@@ -75,6 +98,7 @@ impl Preparation<'_> {
             environment: self.environment,
             image: &reference,
             commit: &ready.commit.name,
+            branch: &self.project.branch(),
             account: &cloud.account,
             region: &cloud.region,
             variables: self.variables,

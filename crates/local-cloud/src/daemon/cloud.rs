@@ -12,7 +12,9 @@ use crate::calls::CallFile;
 use crate::ecr::Ecr;
 use crate::ecr::blobs::Blobs;
 use crate::ecs::Ecs;
+use crate::iam::Iam;
 use crate::instance::Instance;
+use crate::issuer::Issuer;
 use crate::logs::Logs;
 use crate::place::Place;
 use crate::runner::Host;
@@ -27,6 +29,7 @@ pub(crate) struct Models {
     pub(crate) ecr: Ecr,
     pub(crate) ssm: Ssm,
     pub(crate) secrets: Secrets,
+    pub(crate) iam: Iam,
 }
 
 /// What requests, tasks and the loop share.
@@ -35,6 +38,7 @@ pub(crate) struct Cloud {
     pub(crate) place: Place,
     pub(crate) blobs: Blobs,
     pub(crate) calls: CallFile,
+    pub(crate) issuer: Issuer,
     models: Mutex<Models>,
     logs: Mutex<Logs>,
     /// Wakes the loop.
@@ -58,12 +62,19 @@ pub(crate) fn now() -> Millis {
 }
 
 impl Cloud {
-    pub(super) fn new(instance: Instance, blobs: Blobs, models: Models, logs: Logs) -> Self {
+    pub(super) fn new(
+        instance: Instance,
+        blobs: Blobs,
+        issuer: Issuer,
+        models: Models,
+        logs: Logs,
+    ) -> Self {
         Self {
             place: instance.place(),
             calls: CallFile::new(&instance.home),
             instance,
             blobs,
+            issuer,
             models: Mutex::new(models),
             logs: Mutex::new(logs),
             wake: Notify::new(),

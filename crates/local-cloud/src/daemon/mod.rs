@@ -33,6 +33,7 @@ use crate::ecs::{Ecs, Settings};
 use crate::files;
 use crate::http;
 use crate::instance::{DEFAULT_PORT, Instance, Lock};
+use crate::issuer::{Issuer, TokenRequest};
 use crate::runner::Runner;
 use crate::task::{Effect, Report};
 use cloud::{Cloud, Models, now};
@@ -132,9 +133,11 @@ impl Running {
         collect_blobs(&blobs, &models);
         let logs = state.load_logs()?;
         let provisioner = Provisioner::load(home, &state)?;
+        let key = home.join("state/issuer.pk8");
+        let issuer = Issuer::open(&key).map_err(|source| Error::Home { path: key, source })?;
         instance.serve_at(std::process::id(), port)?;
 
-        let cloud = Arc::new(Cloud::new(instance, blobs, models, logs));
+        let cloud = Arc::new(Cloud::new(instance, blobs, issuer, models, logs));
         let host: Arc<dyn crate::runner::Host> = Arc::clone(&cloud) as _;
         let runner = Arc::new(Runner::new(host, home.join("tasks"), options.helper())?);
         let dialer = Arc::clone(&runner);
@@ -210,6 +213,12 @@ impl Daemon {
     /// Tells the instance to stop.
     pub(crate) fn stop(&self) {
         self.stop.send_replace(true);
+    }
+
+    /// A token of the local issuer.
+    pub(crate) fn issue(&self, wanted: &TokenRequest) -> io::Result<String> {
+        let cloud = &self.cloud;
+        cloud.issuer.issue(wanted, &cloud.place.endpoint(), now())
     }
 
     pub(crate) fn admin_token(&self) -> &str {
@@ -309,6 +318,7 @@ fn load(files: &Files, options: &Options, instance: &Instance) -> Result<Models,
         ecr: files.load("ecr.json")?.unwrap_or_default(),
         ssm: files.load("ssm.json")?.unwrap_or_default(),
         secrets: files.load("secrets.json")?.unwrap_or_default(),
+        iam: files.load("iam.json")?.unwrap_or_default(),
     })
 }
 

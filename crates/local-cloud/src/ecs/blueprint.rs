@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Result;
+use super::ordering::{Condition, Restart, Wait, read_restart, read_waits};
 use super::request::{Request, client};
 use crate::task::{ContainerSpec, LogTarget, TaskSpec};
 
@@ -24,6 +25,10 @@ pub(super) struct Plan {
     /// Whether a tag goes on meaning the image that it meant first (`versionConsistency`).
     pub(super) pinned: bool,
     pub(super) check: Option<Check>,
+    #[serde(default)]
+    pub(super) waits: Vec<Wait>,
+    #[serde(default)]
+    pub(super) restart: Option<Restart>,
 }
 
 /// A container's health check, times in seconds.
@@ -53,18 +58,20 @@ impl Blueprint {
             .text("memory")?
             .and_then(|text| text.parse().ok());
         let mut plans = Vec::new();
-        let mut waits = Vec::new();
         for container in definition.structures("containerDefinitions")? {
-            let mut after = Vec::new();
-            for dependency in container.structures("dependsOn")? {
-                after.push(dependency.required("containerName")?.to_owned());
-            }
-            waits.push(after);
             plans.push(plan(container, memory)?);
         }
-        Ok(Self {
-            containers: ordered(plans, waits)?,
-        })
+        let mut containers = ordered(plans)?;
+        for index in 0..containers.len() {
+            let held = containers[index].waits.iter().any(|wait| {
+                wait.condition != Condition::Start
+                    || containers
+                        .iter()
+                        .any(|other| other.spec.name == wait.container && other.spec.held)
+            });
+            containers[index].spec.held = held;
+        }
+        Ok(Self { containers })
     }
 
     /// The task for the runner. `image` gives the image that stands in for a container's own.
@@ -130,6 +137,7 @@ fn plan(container: Request<'_>, task_memory: Option<u64>) -> Result<Plan> {
     }
     let check = container.structure("healthCheck")?.map(check).transpose()?;
     let name = container.required("name")?;
+    let restart = read_restart(container)?;
     let spec = ContainerSpec {
         name: name.to_owned(),
         image: container.required("image")?.to_owned(),
@@ -144,12 +152,16 @@ fn plan(container: Request<'_>, task_memory: Option<u64>) -> Result<Plan> {
         memory_mib: container.count("memory", 4, u64::MAX)?.or(task_memory),
         stop_timeout_ms: container.count("stopTimeout", 0, 86_400)?.unwrap_or(30) * 1_000,
         log: log(container, name)?,
+        held: false,
+        restarts: restart.is_some(),
     };
     Ok(Plan {
         spec,
         essential: container.flag("essential")?.unwrap_or(true),
         pinned: container.text("versionConsistency")? != Some("disabled"),
         check: check.flatten(),
+        waits: read_waits(container)?,
+        restart,
     })
 }
 
@@ -204,34 +216,47 @@ fn log(container: Request<'_>, name: &str) -> Result<Option<LogTarget>> {
 }
 
 /// Puts containers after those they wait for, else in the order of the document.
-fn ordered(plans: Vec<Plan>, waits: Vec<Vec<String>>) -> Result<Vec<Plan>> {
-    let mut waiting: Vec<(Plan, Vec<String>)> = plans.into_iter().zip(waits).collect();
-    for (plan, waits) in &waiting {
-        for wait in waits {
-            if !waiting.iter().any(|(other, _)| other.spec.name == *wait) {
-                return Err(client(format!(
-                    "Container '{}' depends on container '{wait}', which is not in the task definition.",
-                    plan.spec.name
-                )));
-            }
+fn ordered(mut waiting: Vec<Plan>) -> Result<Vec<Plan>> {
+    for plan in &waiting {
+        for wait in &plan.waits {
+            check_wait(&plan.spec.name, wait, &waiting)?;
         }
     }
     let mut ordered: Vec<Plan> = Vec::with_capacity(waiting.len());
     while !waiting.is_empty() {
-        let ready = waiting.iter().position(|(_, waits)| {
-            waits
+        let ready = waiting.iter().position(|plan| {
+            plan.waits
                 .iter()
-                .all(|wait| ordered.iter().any(|plan| plan.spec.name == *wait))
+                .all(|wait| ordered.iter().any(|one| one.spec.name == wait.container))
         });
         let Some(ready) = ready else {
             return Err(client(format!(
                 "Containers depend on each other in a cycle: '{}' is part of it.",
-                waiting[0].0.spec.name
+                waiting[0].spec.name
             )));
         };
-        ordered.push(waiting.remove(ready).0);
+        ordered.push(waiting.remove(ready));
     }
     Ok(ordered)
+}
+
+/// What the `ContainerDependency` type in the API reference says of its conditions.
+fn check_wait(name: &str, wait: &Wait, plans: &[Plan]) -> Result<()> {
+    let on = &wait.container;
+    let Some(other) = plans.iter().find(|other| other.spec.name == *on) else {
+        return Err(client(format!(
+            "Container '{name}' depends on container '{on}', which is not in the task definition."
+        )));
+    };
+    match wait.condition {
+        Condition::Complete | Condition::Success if other.essential => Err(client(format!(
+            "Container '{name}' waits for the end of container '{on}', which is essential: COMPLETE and SUCCESS are for containers that are not."
+        ))),
+        Condition::Healthy if other.check.is_none() => Err(client(format!(
+            "Container '{name}' waits for container '{on}' to be healthy, which has no health check."
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The overrides of a `RunTask` request; an error when one names a container that is not there.

@@ -76,8 +76,14 @@ pub(super) fn read(given: Request<'_>) -> super::Result<Option<Breaker>> {
 }
 
 impl Ecs {
-    /// Counts a task that died by itself or failed its checks.
-    pub(super) fn note_failure(&mut self, key: ServiceKey, deployment: &str, now: Millis) {
+    /// Counts a task that found no place, died by itself or failed its checks. Only tasks that never got to run are throttled (*Amazon ECS service throttle logic*).
+    pub(super) fn note_failure(
+        &mut self,
+        key: ServiceKey,
+        deployment: &str,
+        ran: bool,
+        now: Millis,
+    ) {
         let pace = &self.settings.pace;
         let Some(service) = self.services.get_mut(&key) else {
             return;
@@ -90,8 +96,12 @@ impl Ecs {
             return;
         };
         let one = &mut service.deployments[index];
-        one.streak = one.streak.saturating_add(1);
-        one.retry_at = now + pace.retry(one.streak);
+        if ran {
+            one.retry_at = one.retry_at.max(now + pace.replace_ms);
+        } else {
+            one.streak = one.streak.saturating_add(1);
+            one.retry_at = now + pace.retry(one.streak);
+        }
         if one.rollout == Rollout::InProgress {
             one.failed += 1;
             one.updated_at = now;

@@ -51,7 +51,7 @@ impl Ecs {
             format!("was unable to place a task. Reason: {FARGATE}. {SEE}")
         };
         self.say(key, &words, now);
-        self.note_failure(key, deployment, now);
+        self.note_failure(key, deployment, false, now);
         self.wake(key, now);
     }
 

@@ -9,6 +9,7 @@ use super::service::{
     Deployment, Progress, Rollback, Rollout, Service, ServiceDeployment, ServiceKey,
     ServiceRevision,
 };
+use super::stages::Shift;
 use super::task_definition::DefinitionId;
 use super::task_state::Task;
 use crate::task::Millis;
@@ -133,6 +134,7 @@ impl Ecs {
             digests: BTreeMap::new(),
             created_at: now,
         });
+        let shift = Shift::begin(service, &deployment, now);
         let number = service.history.last().map_or(0, |last| last.number + 1);
         let configuration = service.members.get("deploymentConfiguration");
         let threshold = service.rules.breaker.as_ref().map(|one| &one.threshold);
@@ -156,6 +158,7 @@ impl Ecs {
             threshold: threshold.map_or(0, |threshold| threshold.of(service.desired)),
             guarded,
             triggered: Vec::new(),
+            shift,
         });
         let reason = format!("ECS deployment {deployment} in progress.");
         let desired = service.desired;
@@ -165,6 +168,7 @@ impl Ecs {
         );
         service.unsettle();
         service.blocked = false;
+        self.route_anew(key);
         self.wake(key, now);
     }
 
@@ -248,6 +252,9 @@ impl Ecs {
         };
         current.status = Progress::RollbackInProgress;
         current.requested = 0;
+        if let Some(shift) = &mut current.shift {
+            shift.back();
+        }
         current.reason = Some(why.rolled_back().to_owned());
         current.updated_at = now;
         current.rollback = Some(Rollback {
@@ -257,6 +264,7 @@ impl Ecs {
         });
         let current_id = current.id.clone();
         let to = service.return_to(&back, fresh, why, current_id, now);
+        self.route_anew(key);
         self.say(key, &words, now);
         self.say(key, &format!("rolling back to deployment {to}."), now);
         self.wake(key, now);

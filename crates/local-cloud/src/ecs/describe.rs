@@ -6,6 +6,7 @@ use super::Ecs;
 use super::service::{
     Deployment, Progress, Rollout, Service, ServiceDeployment, ServiceKey, ServiceRevision,
 };
+use super::stages::decimal;
 use super::tags;
 use super::task_state::{Container, ContainerState, Status, Task};
 use crate::place::seconds;
@@ -219,6 +220,18 @@ impl Ecs {
             .map(|(revision, requested)| self.revision_counts(service, revision, *requested))
             .collect();
         view["targetServiceRevision"] = self.revision_counts(service, &one.target, one.requested);
+        if let Some(shift) = &one.shift {
+            view["lifecycleStage"] = json!(shift.stage);
+            let (test, production) = shift.weights();
+            let green = &mut view["targetServiceRevision"];
+            green["requestedTestTrafficWeight"] = decimal(test).into();
+            green["requestedProductionTrafficWeight"] = decimal(production).into();
+            let sources = view["sourceServiceRevisions"].as_array_mut();
+            for blue in sources.into_iter().flatten() {
+                blue["requestedTestTrafficWeight"] = 0.0.into();
+                blue["requestedProductionTrafficWeight"] = decimal(1_000 - production).into();
+            }
+        }
         view["deploymentConfiguration"] = one.configuration.clone();
         if let Some(rollback) = &one.rollback {
             let arn =

@@ -66,6 +66,7 @@ impl Ecs {
         if changed {
             task.version += 1;
             self.generation += 1;
+            self.release(id, now);
             self.register_targets(id, now);
             self.refresh_health(id, now);
             self.replace_if_unhealthy(id, now);

@@ -25,7 +25,9 @@ pub struct Pace {
     pub unchecked_ms: Millis,
     /// The wait before the third task in a row is tried, after two have failed. It doubles with each further failure.
     pub retry_first_ms: Millis,
-    /// The longest such wait.
+    /// The wait before a task that ran and then failed is replaced.
+    pub replace_ms: Millis,
+    /// The longest wait before a try.
     pub retry_most_ms: Millis,
     /// The longest that a target is drained, whatever its group's deregistration delay.
     pub drain_most_ms: Millis,
@@ -51,6 +53,7 @@ impl Pace {
             alarm_bake_ms: 2_000,
             unchecked_ms: 1_000,
             retry_first_ms: 500,
+            replace_ms: 500,
             retry_most_ms: 5_000,
             drain_most_ms: 1_000,
             divide_checks_by: 10,
@@ -72,6 +75,7 @@ impl Pace {
             unchecked_ms: 40_000,
             // Three tasks that could not pull were seen to fail 2.5, 4.8 and 11 minutes after the start.
             retry_first_ms: 240_000,
+            replace_ms: 0,
             retry_most_ms: 27 * 60_000,
             drain_most_ms: 3_600_000,
             divide_checks_by: 1,

@@ -19,19 +19,19 @@ use super::task_state::{Membership, StopCode};
 use crate::task::Millis;
 
 /// What the scheduler sees of one task that is not being stopped.
-struct Seen {
-    id: String,
+pub(super) struct Seen {
+    pub(super) id: String,
     healthy: bool,
 }
 
 /// A service's tasks, the oldest first.
-struct Survey {
+pub(super) struct Survey {
     /// Of the primary deployment.
-    primary: Vec<Seen>,
+    pub(super) primary: Vec<Seen>,
     /// Of all others.
-    others: Vec<Seen>,
+    pub(super) others: Vec<Seen>,
     /// Whether tasks of other deployments are still on their way out.
-    leaving: bool,
+    pub(super) leaving: bool,
 }
 
 /// What is to be done about a service's tasks.
@@ -53,12 +53,12 @@ impl Survey {
         count(self.primary.len()) + count(self.others.len())
     }
 
-    fn healthy(seen: &[Seen]) -> u64 {
+    pub(super) fn healthy(seen: &[Seen]) -> u64 {
         count(seen.iter().filter(|one| one.healthy).count())
     }
 }
 
-fn count(number: usize) -> u64 {
+pub(super) fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
@@ -68,7 +68,7 @@ impl Ecs {
         self.wake_at(key, now + self.settings.pace.decide_ms);
     }
 
-    fn wake_at(&mut self, key: ServiceKey, due: Millis) {
+    pub(super) fn wake_at(&mut self, key: ServiceKey, due: Millis) {
         let Some(service) = self.services.get_mut(&key) else {
             return;
         };
@@ -94,6 +94,7 @@ impl Ecs {
     }
 
     fn decide(&mut self, key: ServiceKey, now: Millis) {
+        self.forget_finished(key);
         self.carry_out_requests(key, now);
         let Some(service) = self.services.get(&key) else {
             return;
@@ -101,10 +102,17 @@ impl Ecs {
         let Some(primary) = service.deployments.first() else {
             return;
         };
+        if service
+            .history
+            .last()
+            .is_some_and(ServiceDeployment::is_staged)
+        {
+            self.decide_staged(key, now);
+            return;
+        }
         let survey = self.survey(service);
         if primary.rollout == Rollout::Failed {
             self.keep_up(key, &survey, now);
-            self.forget_finished(key);
             return;
         }
         let (id, retry_at) = (primary.id.clone(), primary.retry_at);
@@ -118,7 +126,6 @@ impl Ecs {
             self.say_blocked(key, now);
         }
         self.settle(key, decision.calm, now);
-        self.forget_finished(key);
     }
 
     /// Starts what `StopServiceDeployment` asked for, and marks a new service deployment as begun.
@@ -138,7 +145,7 @@ impl Ecs {
         }
     }
 
-    fn survey(&self, service: &Service) -> Survey {
+    pub(super) fn survey(&self, service: &Service) -> Survey {
         let mut survey = Survey {
             primary: Vec::new(),
             others: Vec::new(),
@@ -190,7 +197,13 @@ impl Ecs {
         }
     }
 
-    fn start_tasks(&mut self, key: ServiceKey, deployment: &str, number: u64, now: Millis) {
+    pub(super) fn start_tasks(
+        &mut self,
+        key: ServiceKey,
+        deployment: &str,
+        number: u64,
+        now: Millis,
+    ) {
         let mut ids = Vec::new();
         let fits = number.min(self.places());
         for _ in 0..fits {
@@ -243,7 +256,13 @@ impl Ecs {
         }
     }
 
-    fn stop_tasks(&mut self, key: ServiceKey, deployment: &str, ids: &[String], now: Millis) {
+    pub(super) fn stop_tasks(
+        &mut self,
+        key: ServiceKey,
+        deployment: &str,
+        ids: &[String],
+        now: Millis,
+    ) {
         if ids.is_empty() {
             return;
         }
@@ -287,7 +306,7 @@ impl Ecs {
     }
 
     /// Takes note of whether all is as wanted; when it has been for a while, the deployment is complete and the service steady.
-    fn settle(&mut self, key: ServiceKey, calm: bool, now: Millis) {
+    pub(super) fn settle(&mut self, key: ServiceKey, calm: bool, now: Millis) {
         let pace = &self.settings.pace;
         let Some(service) = self.services.get_mut(&key) else {
             return;
@@ -307,7 +326,7 @@ impl Ecs {
         let watched = service
             .history
             .last()
-            .is_some_and(ServiceDeployment::is_watched);
+            .is_some_and(|one| one.is_watched() && !one.is_staged());
         let bake = if in_progress && watched {
             pace.alarm_bake_ms
         } else {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::alarms::Alarms;
 use super::breaker::Breaker;
 use super::events::Event;
+use super::stages::{Shift, Strategy};
 use super::tags::Tags;
 use super::task_definition::DefinitionId;
 use crate::task::Millis;
@@ -72,6 +73,10 @@ pub(super) struct Rules {
     pub(super) breaker: Option<Breaker>,
     #[serde(default)]
     pub(super) alarms: Option<Alarms>,
+    #[serde(default)]
+    pub(super) strategy: Strategy,
+    #[serde(default)]
+    pub(super) bake_minutes: u64,
 }
 
 /// `rolloutState`.
@@ -156,6 +161,9 @@ pub(super) struct ServiceDeployment {
     /// Names of the alarms that ended it.
     #[serde(default)]
     pub(super) triggered: Vec<String>,
+    /// Where it stands, when it goes in stages.
+    #[serde(default)]
+    pub(super) shift: Option<Shift>,
 }
 
 /// That a service deployment is rolled back.
@@ -183,6 +191,11 @@ pub(super) struct ServiceRevision {
 }
 
 impl Progress {
+    /// Whether its service is what it, or its rollback, made of it.
+    pub(super) fn is_success(self) -> bool {
+        matches!(self, Self::Successful | Self::RollbackSuccessful)
+    }
+
     /// Whether nothing more will happen to it.
     pub(super) fn is_over(self) -> bool {
         matches!(

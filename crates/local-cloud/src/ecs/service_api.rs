@@ -12,7 +12,7 @@ use super::request::{Request, client, invalid};
 use super::service::{Rules, Service, ServiceKey, ServiceState};
 use super::tags::{self, Tags};
 use super::task_definition::DefinitionId;
-use super::{Ecs, Result, alarms, breaker, names};
+use super::{Ecs, Result, alarms, breaker, names, stages};
 use crate::error::ApiError;
 use crate::task::Millis;
 
@@ -429,14 +429,9 @@ fn default_configuration() -> Value {
 }
 
 fn read_rules(configuration: Request<'_>) -> Result<Rules> {
-    let strategies = ["ROLLING", "BLUE_GREEN", "LINEAR", "CANARY"];
-    if configuration
-        .choice("strategy", &strategies)?
-        .is_some_and(|one| one != "ROLLING")
-    {
-        return Err(unsupported(
-            "The local cloud deploys with the ROLLING strategy only.",
-        ));
+    let (strategy, bake_minutes) = stages::read(configuration)?;
+    if !configuration.list("lifecycleHooks")?.is_empty() {
+        return Err(unsupported("The local cloud calls no lifecycle hooks."));
     }
     let minimum_percent = configuration
         .count("minimumHealthyPercent", 0, 100)?
@@ -456,6 +451,8 @@ fn read_rules(configuration: Request<'_>) -> Result<Rules> {
         maximum_percent,
         breaker: breaker.map(breaker::read).transpose()?.flatten(),
         alarms: alarms.map(alarms::read).transpose()?.flatten(),
+        strategy,
+        bake_minutes,
     })
 }
 

@@ -79,6 +79,9 @@ pub(super) struct Target {
     /// Probes in a row that ended as the last one did.
     passed: u64,
     failed: u64,
+    /// Whether the load balancer sends requests there.
+    #[serde(default)]
+    pub(super) serving: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +116,7 @@ impl Target {
             reason: String::new(),
             passed: 0,
             failed: 0,
+            serving: false,
         }
     }
 
@@ -265,7 +269,6 @@ impl Ecs {
         ) {
             return;
         }
-        let was = target.state;
         let changed = target.probed(outcome, &group.settings);
         let due = now + self.settings.pace.interval(group.settings.interval_seconds);
         let timer = Timer::Probe {
@@ -276,15 +279,7 @@ impl Ecs {
         if !changed {
             return;
         }
-        let serving = target.state == TargetState::Healthy;
-        if serving || was == TargetState::Healthy {
-            self.effects.push(Effect::Route {
-                target_group: arn.to_owned(),
-                task: id.to_owned(),
-                port: target.port,
-                serving,
-            });
-        }
+        self.route_task(id);
         self.generation += 1;
         self.refresh_health(id, now);
         self.replace_if_unhealthy(id, now);
@@ -296,12 +291,14 @@ impl Ecs {
         let mut longest = None;
         for target in &mut task.targets {
             if target.state == TargetState::Healthy {
-                self.effects.push(Effect::Route {
-                    target_group: target.group.clone(),
-                    task: id.to_owned(),
-                    port: target.port,
-                    serving: false,
-                });
+                if std::mem::take(&mut target.serving) {
+                    self.effects.push(Effect::Route {
+                        target_group: target.group.clone(),
+                        task: id.to_owned(),
+                        port: target.port,
+                        serving: false,
+                    });
+                }
                 let delay = self.target_groups.get(&target.group).map_or(0, |group| {
                     self.settings
                         .pace

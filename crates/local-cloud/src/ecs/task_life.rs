@@ -217,15 +217,19 @@ impl Ecs {
             return;
         };
         container.state = ContainerState::Running;
+        container.held = false;
+        container.started_at = Some(now);
         task.version += 1;
         let first_check = container.check.as_mut().map(|check| {
             check.started_at = now;
             now + check.interval_ms
         });
-        let all = task
-            .containers
-            .iter()
-            .all(|one| one.state != ContainerState::Pending);
+        // A container that is started again finds its task far beyond.
+        let all = task.status == Status::Pending
+            && task
+                .containers
+                .iter()
+                .all(|one| one.state != ContainerState::Pending);
         if all {
             task.status = Status::Activating;
         }
@@ -248,6 +252,7 @@ impl Ecs {
             );
         }
         self.generation += 1;
+        self.release(id, now);
     }
 
     fn start_failed(
@@ -289,6 +294,9 @@ impl Ecs {
         let essential = container.essential;
         task.version += 1;
         self.generation += 1;
+        if self.restart(id, name, code, now) {
+            return;
+        }
         if essential {
             let reason = "Essential container in task exited".to_owned();
             self.begin_stop(
@@ -298,6 +306,8 @@ impl Ecs {
                 By::Itself,
                 now,
             );
+        } else {
+            self.release(id, now);
         }
     }
 
@@ -342,6 +352,7 @@ impl Ecs {
             .iter()
             .all(|one| !one.essential || one.state == ContainerState::Running);
         let before = task.status;
+        let ran = task.times.started.is_some();
         let serving = self.deregister_targets(id);
         let drain = if alive { serving } else { None };
         let Some(task) = self.tasks.get_mut(id) else {
@@ -369,7 +380,7 @@ impl Ecs {
         self.generation += 1;
         if let Some((service, deployment)) = self.membership(id) {
             if by == By::Itself {
-                self.note_failure(service, &deployment, now);
+                self.note_failure(service, &deployment, ran, now);
             }
             self.wake(service, now);
         }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::blueprint::{Check, Override, Plan};
+use super::ordering::{Restart, Wait};
 use super::service::ServiceKey;
 use super::tags::Tags;
 use super::target_group::Target;
@@ -80,6 +81,17 @@ pub(super) struct Container {
     pub(super) exit_code: Option<i32>,
     pub(super) reason: Option<String>,
     pub(super) check: Option<CheckState>,
+    /// What it waits for before its first start.
+    #[serde(default)]
+    pub(super) waits: Vec<Wait>,
+    /// Whether it still waits.
+    #[serde(default)]
+    pub(super) held: bool,
+    #[serde(default)]
+    pub(super) restart: Option<Restart>,
+    /// When it started last.
+    #[serde(default)]
+    pub(super) started_at: Option<Millis>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +167,10 @@ impl Container {
             exit_code: None,
             reason: None,
             check,
+            waits: plan.waits.clone(),
+            held: plan.spec.held,
+            restart: plan.restart.clone(),
+            started_at: None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::answer::{self, Answer};
@@ -26,25 +27,34 @@ pub(super) async fn handle(daemon: &Arc<Daemon>, request: Request<Incoming>) -> 
     let path = request.uri().path().to_owned();
     match (method, path.as_str()) {
         (Method::GET, "/_local/status") => answer_with(daemon.status().await),
-        (Method::POST, "/_local/provision") => {
-            let body = match Limited::new(request.into_body(), BODY).collect().await {
-                Ok(body) => body.to_bytes(),
-                Err(error) => return failed(400, &error.to_string()),
-            };
-            match serde_json::from_slice(&body) {
-                Ok(wanted) => match daemon.provision(wanted).await {
-                    Ok(provisioned) => answer_with(provisioned),
-                    Err(error) => failed(409, &error.to_string()),
-                },
-                Err(error) => failed(400, &format!("the request cannot be read: {error}")),
-            }
-        }
+        (Method::POST, "/_local/provision") => match body(request).await {
+            Ok(wanted) => match daemon.provision(wanted).await {
+                Ok(provisioned) => answer_with(provisioned),
+                Err(error) => failed(409, &error.to_string()),
+            },
+            Err(refused) => refused,
+        },
+        (Method::POST, "/_local/token") => match body(request).await {
+            Ok(wanted) => match daemon.issue(&wanted) {
+                Ok(token) => answer::json(200, &json!({"token": token})),
+                Err(error) => failed(500, &error.to_string()),
+            },
+            Err(refused) => refused,
+        },
         (Method::POST, "/_local/shutdown") => {
             daemon.stop();
             answer::json(202, &json!({}))
         }
         _ => failed(404, &format!("there is nothing at {path}")),
     }
+}
+
+/// The request's body, or the answer to one that cannot be read.
+async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Answer> {
+    let body = Limited::new(request.into_body(), BODY).collect().await;
+    let body = body.map_err(|error| failed(400, &error.to_string()))?;
+    serde_json::from_slice(&body.to_bytes())
+        .map_err(|error| failed(400, &format!("the request cannot be read: {error}")))
 }
 
 /// Comparing MACs and not the tokens themselves takes the same time wherever they differ.

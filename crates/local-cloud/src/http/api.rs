@@ -10,13 +10,15 @@ use serde_json::Value;
 use super::answer::{Answer, with};
 use super::record::{self, Outcome, request_id};
 use super::wire::{self, Asked};
-use crate::calls;
+use crate::calls::{self, Need};
 use crate::daemon::cloud::{Cloud, now};
 use crate::error::ApiError;
+use crate::iam::policy::Decision;
 use crate::identity::{self, Identity};
 use crate::services::Service;
 use crate::sigv4::{self, Received};
 use crate::sts;
+use crate::task::Millis;
 
 /// No API request is larger: the largest, PutLogEvents, has 1 MiB of events.
 const BODY: usize = 4 << 20;
@@ -55,7 +57,6 @@ pub(super) async fn handle(cloud: &Arc<Cloud>, request: Request<Incoming>) -> An
 /// Answers a request whose operation is known, and puts it into the call log.
 fn answer_to(cloud: &Cloud, asked: &Asked, received: Received<'_>, id: &str) -> Answer {
     let at = now();
-    let signer = signer(cloud, asked, received);
     let request = asked.request(received);
     let needs = calls::of_api(
         asked.service,
@@ -63,22 +64,28 @@ fn answer_to(cloud: &Cloud, asked: &Asked, received: Received<'_>, id: &str) -> 
         request.as_ref().unwrap_or(&Value::Null),
         &cloud.place,
     );
-    let caller = record::caller(signer.as_ref());
-    let outcome = signer.and_then(|identity| {
-        let request = request?;
-        tracing::debug!(
-            service = asked.service.names().iam,
-            asked.operation,
-            "request"
-        );
-        apply(cloud, asked, &request, &identity)
-    });
+    let (caller, outcome) = if asked.service == Service::Sts && asked.operation == sts::WEB_IDENTITY
+    {
+        let outcome = request.and_then(|request| assume(cloud, &request, at));
+        match outcome {
+            Ok((identity, answer)) => (identity.arn, Ok(answer)),
+            Err(error) => ("anonymous".to_owned(), Err(error)),
+        }
+    } else {
+        let signer = signer(cloud, asked, received).map_err(|error| asked.refusal(error));
+        let caller = record::caller(signer.as_ref());
+        let outcome = signer.and_then(|identity| {
+            // Who one is may be asked without any permission.
+            if asked.service != Service::Sts {
+                authorize(cloud, &identity, &needs).map_err(|error| asked.refusal(error))?;
+            }
+            apply(cloud, asked, &request?, &identity)
+        });
+        (caller, outcome)
+    };
     let answer = asked.answer(&outcome, id);
     let outcome = Outcome {
-        code: outcome
-            .as_ref()
-            .err()
-            .map_or("ok", |error| asked.code(error)),
+        code: outcome.as_ref().err().map_or("ok", |error| error.code),
         status: answer.status().as_u16(),
     };
     record::record(cloud, at, id, &needs, &caller, outcome);
@@ -93,6 +100,47 @@ fn signer(cloud: &Cloud, asked: &Asked, received: Received<'_>) -> Result<Identi
     sigv4::verify(received, find, &cloud.place.region, service, now)
 }
 
+/// Whether the caller may do all that the request needs.
+pub(super) fn authorize(
+    cloud: &Cloud,
+    identity: &Identity,
+    needs: &[Need],
+) -> Result<(), ApiError> {
+    let models = cloud.models();
+    for need in needs {
+        for resource in &need.resources {
+            let (action, arn) = (&need.action, &identity.arn);
+            let why = match models.iam.decide(identity, action, resource, &need.context) {
+                Decision::Allowed => continue,
+                Decision::ExplicitDeny => {
+                    "with an explicit deny in an identity-based policy".to_owned()
+                }
+                Decision::ImplicitDeny => {
+                    format!("because no identity-based policy allows the {action} action")
+                }
+            };
+            return Err(ApiError::new(
+                "AccessDeniedException",
+                format!(
+                    "User: {arn} is not authorized to perform: {action} on resource: {resource} {why}"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn assume(cloud: &Cloud, request: &Value, now: Millis) -> Result<(Identity, Value), ApiError> {
+    let models = cloud.models();
+    let trust = sts::Trust {
+        issuer: &cloud.issuer,
+        iam: &models.iam,
+        place: &cloud.place,
+        secret: &cloud.instance.secret_access_key,
+    };
+    sts::assume_with_web_identity(&trust, request, now)
+}
+
 /// Does what is asked for.
 fn apply(
     cloud: &Cloud,
@@ -100,25 +148,27 @@ fn apply(
     request: &Value,
     identity: &Identity,
 ) -> Result<Value, ApiError> {
+    tracing::debug!(
+        service = asked.service.names().iam,
+        asked.operation,
+        "request"
+    );
     let (operation, place, now) = (asked.operation.as_str(), &cloud.place, now());
     let caller = identity.arn.as_str();
+    let mut models = cloud.models();
     let answer = match asked.service {
-        Service::Ecs => cloud.models().ecs.apply(operation, request, caller, now),
+        Service::Ecs => models.ecs.apply(operation, request, caller, now),
         Service::Ecr => {
-            let secret = &cloud.instance.secret_access_key;
-            let mut models = cloud.models();
-            models
-                .ecr
-                .apply(operation, request, place, (secret, caller), now)
+            let login = (cloud.instance.secret_access_key.as_str(), caller);
+            models.ecr.apply(operation, request, place, login, now)
         }
-        Service::Ssm => cloud.models().ssm.apply(operation, request, place, now),
-        Service::Secrets => {
-            let mut models = cloud.models();
-            models.secrets.apply(operation, request, place, now)
-        }
+        Service::Ssm => models.ssm.apply(operation, request, place, now),
+        Service::Secrets => models.secrets.apply(operation, request, place, now),
         Service::Logs => cloud.logs().apply(operation, request, place, now),
-        Service::Sts => return sts::apply(operation, identity, place),
+        Service::Sts => sts::apply(operation, identity, place),
+        Service::Iam => models.iam.apply(operation, request, place, now),
     };
+    drop(models);
     cloud.changed();
     answer
 }

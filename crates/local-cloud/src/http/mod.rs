@@ -1,4 +1,4 @@
-//! The one port: AWS's APIs at `/`, the registry at `/v2/`, the project's own client at `/_local/`.
+//! The one port: AWS's APIs at `/`, the registry at `/v2/`, the issuer's public key at `/.well-known/`, the project's own client at `/_local/`.
 
 mod admin;
 mod answer;
@@ -17,6 +17,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 
 use crate::daemon::Daemon;
+use crate::issuer;
 
 /// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_mins(1);
@@ -76,6 +77,10 @@ async fn route(
     let path = request.uri().path();
     if path == "/v2" || path.starts_with("/v2/") {
         registry::handle(&daemon.cloud, request).await
+    } else if path == "/.well-known/openid-configuration" {
+        answer::json(200, &issuer::discovery(&daemon.cloud.place.endpoint()))
+    } else if path == "/.well-known/jwks" {
+        answer::json(200, &daemon.cloud.issuer.keys())
     } else if path.starts_with("/_local/") {
         admin::handle(daemon, request).await
     } else {

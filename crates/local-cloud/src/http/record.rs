@@ -48,7 +48,9 @@ pub(super) fn record(
 pub(super) fn caller(signer: Result<&Identity, &ApiError>) -> String {
     match signer {
         Ok(identity) => identity.arn.clone(),
-        Err(error) if error.code == "MissingAuthenticationTokenException" => "anonymous".to_owned(),
+        Err(error) if error.code.starts_with("MissingAuthenticationToken") => {
+            "anonymous".to_owned()
+        }
         Err(_) => "refused".to_owned(),
     }
 }

@@ -12,12 +12,14 @@ use hyper::{Method, Request};
 use serde_json::json;
 
 use super::answer::{self, Answer, with};
+use super::api::authorize;
 use super::record::{self, Outcome, request_id};
 use crate::calls;
 use crate::daemon::cloud::{Cloud, now};
 use crate::ecr::blobs::Upload;
 use crate::ecr::registry::Refusal;
 use crate::ecr::token;
+use crate::identity::Identity;
 use crate::random;
 
 /// ECR takes manifests up to this size.
@@ -88,7 +90,18 @@ pub(super) async fn handle(cloud: &Arc<Cloud>, request: Request<Incoming>) -> An
         Err(_) if authorization.is_none() => "anonymous".to_owned(),
         Err(_) => "refused".to_owned(),
     };
-    let outcome = answer(cloud, request, signer.map(|_| ())).await;
+    let allowed = match (&signer, &need) {
+        (Ok(arn), Some(need)) => {
+            let identity = Identity::of_arn(arn);
+            authorize(cloud, &identity, std::slice::from_ref(need))
+                .map_err(|error| Refusal::new(403, "DENIED", error.message))
+        }
+        _ => Ok(()),
+    };
+    let outcome = match allowed {
+        Ok(()) => answer(cloud, request, signer.map(|_| ())).await,
+        Err(refusal) => Err(refusal),
+    };
     let code = match &outcome {
         Ok(answer) if answer.status() == 401 => "UNAUTHORIZED",
         Ok(_) => "ok",

@@ -115,7 +115,7 @@ fn stop_came(host: &dyn Host, task: &str, orders: &mut mpsc::UnboundedReceiver<O
                 container,
                 healthy: false,
             }),
-            Order::Start => {}
+            Order::Start | Order::StartContainer { .. } => {}
         }
     }
     stop || orders.is_closed()
@@ -221,7 +221,7 @@ impl Events<'_> {
                             *self.checking.entry(container.clone()).or_default() += 1;
                         }
                         Order::Stop | Order::Kill => stopping = true,
-                        Order::Start => {}
+                        Order::Start | Order::StartContainer { .. } => {}
                     }
                     sandbox.send(&order).await;
                 }

@@ -194,6 +194,10 @@ impl Runner {
                     self.host.report(Report::Gone { task });
                 }
             }
+            // A task that has gone meanwhile has been told of.
+            Effect::StartContainer { task, container } => {
+                self.order(&task, Order::StartContainer { container });
+            }
             Effect::CheckHealth {
                 task,
                 container,

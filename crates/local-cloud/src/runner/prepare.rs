@@ -49,6 +49,8 @@ pub(super) fn prepare(around: &Surroundings, spec: &TaskSpec) -> Result<Plan, Fa
             stop_timeout_ms: container.stop_timeout_ms,
             stop_signal: image.stop_signal(),
             root: image.root,
+            held: container.held,
+            restarts: container.restarts,
         });
     }
     std::fs::create_dir_all(&around.folder).map_err(|error| {

@@ -21,6 +21,7 @@ pub const TESTS: &[Test] = &[
     ("health_checks", health_checks),
     ("memory_limit", memory_limit),
     ("two_containers", two_containers),
+    ("held_and_again", held_and_again),
     ("many_tasks", many_tasks),
     ("shutdown", shutdown),
     ("runner_dropped", runner_dropped),
@@ -204,6 +205,40 @@ fn two_containers() -> Result<(), Skip> {
 }
 
 /// Tasks of one image, all at once: they share its root and nothing else.
+/// The second container starts on an order of its own, after the first has ended; and the first can be started again.
+fn held_and_again() -> Result<(), Skip> {
+    let bench = Bench::new()?;
+    let mut first = container(&["exit", "0"]);
+    first.restarts = true;
+    let mut second = container(&["exit", "3"]);
+    "second".clone_into(&mut second.name);
+    second.held = true;
+    bench.start(vec![first, second]);
+    let start = |name: &str| {
+        bench.runner().perform(Effect::StartContainer {
+            task: ID.to_owned(),
+            container: name.to_owned(),
+        });
+    };
+    bench.started();
+    assert_eq!(bench.exited("app"), (0, false));
+    start("app");
+    bench.started();
+    assert_eq!(bench.exited("app"), (0, false));
+    start("second");
+    let name = bench.take(|report| match report {
+        Report::Started { container, .. } => Some(container.clone()),
+        _ => None,
+    });
+    assert_eq!(name, "second");
+    assert_eq!(bench.exited("second"), (3, false));
+    // Nothing of it runs, but it ends when it is told to.
+    bench.stop();
+    bench.gone();
+    bench.nothing_left();
+    Ok(())
+}
+
 fn many_tasks() -> Result<(), Skip> {
     let bench = Bench::new()?;
     let ids: Vec<String> = (0..12).map(|number| format!("{number:032x}")).collect();

@@ -421,6 +421,8 @@ pub fn container(command: &[&str]) -> ContainerSpec {
             stream: format!("app/app/{ID}"),
             create_group: false,
         }),
+        held: false,
+        restarts: false,
     }
 }
 

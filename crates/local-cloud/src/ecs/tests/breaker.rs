@@ -206,7 +206,7 @@ fn a_healthy_task_resets_the_count_unless_told_otherwise() {
         world.script(
             "app:flaky",
             Script {
-                exits_after: Some((800, 1)),
+                exits_after: Some((500, 1)),
                 ..Script::default()
             },
         );

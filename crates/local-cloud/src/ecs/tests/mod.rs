@@ -5,6 +5,8 @@ mod breaker;
 mod failures;
 mod guards;
 mod operations;
+mod ordering;
 mod properties;
 mod rollout;
+mod scenarios;
 mod world;

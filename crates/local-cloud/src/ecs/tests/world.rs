@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::ecs::{Ecs, Pace, Settings, TargetGroup};
 use crate::error::ApiError;
-use crate::task::{Effect, Millis, Report, StartFailure, TaskSpec};
+use crate::task::{ContainerSpec, Effect, Millis, Report, StartFailure, TaskSpec};
 
 pub const CALLER: &str = "arn:aws:iam::123456789012:user/longshore";
 
@@ -258,7 +258,7 @@ impl World {
         self.carry_out();
     }
 
-    fn next(&self) -> Option<Millis> {
+    pub fn next(&self) -> Option<Millis> {
         let report = self.reports.first_key_value().map(|((at, _), _)| *at);
         report.into_iter().chain(self.ecs.next_due()).min()
     }
@@ -273,6 +273,10 @@ impl World {
         let image = spec
             .map(|spec| spec.containers[0].image.as_str())
             .unwrap_or_default();
+        self.script_for(image)
+    }
+
+    fn script_for(&self, image: &str) -> Script {
         // An image that was pinned to its digest is the same image.
         let script = self.scripts.iter().find(|(known, _)| {
             image == known.as_str() || image.ends_with(&format!("@{}", digest(known)))
@@ -286,6 +290,11 @@ impl World {
             self.log.push((self.now, effect.clone()));
             match effect {
                 Effect::Start { task } => self.start(*task),
+                Effect::StartContainer { task, container } => {
+                    let spec = &self.tasks[&task].containers;
+                    let spec = spec.iter().find(|one| one.name == container).cloned();
+                    self.start_container(&task, &spec.unwrap(), 10);
+                }
                 Effect::Stop { task } => {
                     let script = self.script_of(&task);
                     for container in self.tasks[&task].containers.clone() {
@@ -367,26 +376,30 @@ impl World {
             digests,
         };
         self.report_in(script.start_ms / 2, pulled);
-        for (container, index) in containers.into_iter().zip(0_u64..) {
-            self.report_in(
-                script.start_ms + index,
-                Report::Started {
-                    task: id.clone(),
-                    container: container.name.clone(),
-                },
-            );
-            if let Some((after, code)) = script.exits_after {
-                self.report_in(
-                    script.start_ms + after,
-                    Report::Exited {
-                        task: id.clone(),
-                        container: container.name,
-                        exit_code: code,
-                        out_of_memory: false,
-                    },
-                );
+        for (container, index) in containers.iter().zip(0_u64..) {
+            if !container.held {
+                self.start_container(&id, container, script.start_ms + index);
             }
         }
+    }
+
+    /// The container starts after `delay`, and ends when the script of its image says so.
+    fn start_container(&mut self, task: &str, container: &ContainerSpec, delay: Millis) {
+        let (task, name) = (task.to_owned(), container.name.clone());
+        if let Some((after, exit_code)) = self.script_for(&container.image).exits_after {
+            let exited = Report::Exited {
+                task: task.clone(),
+                container: name.clone(),
+                exit_code,
+                out_of_memory: false,
+            };
+            self.report_in(delay + after, exited);
+        }
+        let started = Report::Started {
+            task,
+            container: name,
+        };
+        self.report_in(delay, started);
     }
 }
 

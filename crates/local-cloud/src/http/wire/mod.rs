@@ -104,18 +104,18 @@ impl Asked {
                 query::answer(self.service, &self.operation, value, id),
             ),
             (Form::Query, Err(error)) => answer::bytes(
-                query::status(error),
+                error.status,
                 "text/xml",
                 query::error(self.service, error, id),
             ),
         }
     }
 
-    /// The error's name in this form.
-    pub(super) fn code(&self, error: &ApiError) -> &'static str {
+    /// An error that says why a caller is refused, as this form names it.
+    pub(super) fn refusal(&self, error: ApiError) -> ApiError {
         match self.form {
-            Form::Json(_) => error.code,
-            Form::Query => query::code(error.code),
+            Form::Json(_) => error,
+            Form::Query => query::refusal(error),
         }
     }
 }

@@ -81,6 +81,8 @@ struct Init {
     plan: Plan,
     running: BTreeMap<String, Running>,
     checking: HashMap<Pid, Checking>,
+    /// Starts of containers so far.
+    starts: usize,
     /// Health checks so far.
     checks: u64,
     /// Containers that ended but whose output is still on its way.
@@ -125,6 +127,7 @@ async fn serve(mode: Mode) -> Result<(), String> {
         plan,
         running: BTreeMap::new(),
         checking: HashMap::new(),
+        starts: 0,
         checks: 0,
         draining: 0,
         events,
@@ -132,7 +135,14 @@ async fn serve(mode: Mode) -> Result<(), String> {
     };
     init.tell(Event::Ready).await;
     let mut started = false;
-    while !started || !init.running.is_empty() || init.draining > 0 {
+    // With containers still to be started it takes an order to end.
+    let startable = init
+        .plan
+        .containers
+        .iter()
+        .any(|one| one.held || one.restarts);
+    let mut stopping = false;
+    while !started || !init.running.is_empty() || init.draining > 0 || (startable && !stopping) {
         tokio::select! {
             line = input.next_line() => match line {
                 Ok(Some(line)) => match serde_json::from_str(&line).map_err(failed("order"))? {
@@ -142,11 +152,22 @@ async fn serve(mode: Mode) -> Result<(), String> {
                             break;
                         }
                     }
+                    Order::StartContainer { container } => {
+                        if !stopping && !init.start_named(&container).await {
+                            break;
+                        }
+                    }
                     Order::Check { container, argv, timeout_ms } => {
                         init.check(container, argv, Duration::from_millis(timeout_ms)).await;
                     }
-                    Order::Stop if started => init.stop(),
-                    Order::Kill if started => init.kill_all(),
+                    Order::Stop if started => {
+                        stopping = true;
+                        init.stop();
+                    }
+                    Order::Kill if started => {
+                        stopping = true;
+                        init.kill_all();
+                    }
                     Order::Stop | Order::Kill => break,
                 },
                 // The daemon has gone away.
@@ -193,24 +214,42 @@ impl Init {
     /// Starts the containers in their order. False when one could not be started, which has been told.
     async fn start_all(&mut self) -> bool {
         for index in 0..self.plan.containers.len() {
-            let container = self.plan.containers[index].clone();
-            let name = container.name.clone();
-            match self.start(container, index) {
-                Ok(running) => {
-                    self.running.insert(name.clone(), running);
-                    self.tell(Event::Started { container: name }).await;
-                }
-                Err(reason) => {
-                    self.tell(Event::StartFailed {
-                        container: name,
-                        reason,
-                    })
-                    .await;
-                    return false;
-                }
+            if !self.plan.containers[index].held && !self.start_one(index).await {
+                return false;
             }
         }
         true
+    }
+
+    /// As [`Self::start_all`], for one that does not run.
+    async fn start_named(&mut self, name: &str) -> bool {
+        let mut all = self.plan.containers.iter();
+        match all.position(|one| one.name == name) {
+            Some(index) if !self.running.contains_key(name) => self.start_one(index).await,
+            _ => true,
+        }
+    }
+
+    async fn start_one(&mut self, index: usize) -> bool {
+        let container = self.plan.containers[index].clone();
+        let name = container.name.clone();
+        // A container that is started again gets a root of its own: a fresh one.
+        self.starts += 1;
+        let (event, good) = match self.start(container, self.starts) {
+            Ok(running) => {
+                self.running.insert(name.clone(), running);
+                (Event::Started { container: name }, true)
+            }
+            Err(reason) => {
+                let failed = Event::StartFailed {
+                    container: name,
+                    reason,
+                };
+                (failed, false)
+            }
+        };
+        self.tell(event).await;
+        good
     }
 
     fn start(&self, container: Container, index: usize) -> Result<Running, String> {

@@ -57,6 +57,10 @@ pub(in crate::runner) struct Container {
     pub(in crate::runner) stop_timeout_ms: u64,
     /// Name of the signal that asks it to end.
     pub(in crate::runner) stop_signal: String,
+    /// Whether it waits for an order of its own.
+    pub(in crate::runner) held: bool,
+    /// Whether it may be started again after its end.
+    pub(in crate::runner) restarts: bool,
 }
 
 /// A process inside a container. No `Debug`: the environment holds secrets.
@@ -77,8 +81,13 @@ pub(in crate::runner) struct Process {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::runner) enum Order {
-    /// Start the containers.
+    /// Start the containers that are not held back.
     Start,
+    /// Start one container that was held back, or that has ended.
+    StartContainer {
+        /// Name of the container.
+        container: String,
+    },
     /// Ask all containers to end; kill each after its timeout.
     Stop,
     /// Kill all containers now.
@@ -150,7 +159,7 @@ pub(super) enum Job {
     Run {
         /// The container.
         container: Box<Container>,
-        /// Its place in the plan: names its mount point.
+        /// Number of the start: names its mount point.
         index: usize,
         /// Name of the machine.
         hostname: String,
