@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use diagnostic::{Diagnostic, Source};
 
+use crate::hints::{self, Expected};
+use crate::ranges;
 use crate::tree::{Member, Node, Value};
 
 /// Where problems of one file are gathered.
@@ -17,6 +19,8 @@ pub(crate) struct Context<'a> {
     pub problems: &'a mut Vec<Diagnostic>,
     /// Whether members that must be there may be left out: the document is a part of another.
     pub partial: bool,
+    /// Members that this version does not know and that are allowed by name.
+    pub newer: &'a [String],
 }
 
 impl Context<'_> {
@@ -38,12 +42,15 @@ impl Context<'_> {
         self.problems.push(problem);
     }
 
-    fn wrong_type(&mut self, node: &Node, expected: &str) {
-        self.error(
-            "wrong-type",
-            node.name_span(),
-            format!("expected {expected}, found {}", node.describe()),
-        );
+    fn wrong_type(&mut self, node: &Node, expected: Expected) {
+        let code = if hints::is_unquoted_placeholder(node) {
+            "unquoted-placeholder"
+        } else {
+            "wrong-type"
+        };
+        let message = format!("expected {}, found {}", expected.name(), node.describe());
+        let help = hints::wrong_type(node, expected);
+        self.error_with_help(code, node.name_span(), message, help);
     }
 }
 
@@ -66,7 +73,7 @@ pub(crate) trait Decode: Sized {
 impl Decode for String {
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
         let Value::String(text) = &node.value else {
-            context.wrong_type(node, "a string");
+            context.wrong_type(node, Expected::String);
             return None;
         };
         Some(text.clone())
@@ -81,7 +88,7 @@ impl Decode for String {
 impl Decode for bool {
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
         let Value::Bool(value) = node.value else {
-            context.wrong_type(node, "true or false");
+            context.wrong_type(node, Expected::Bool);
             return None;
         };
         Some(value)
@@ -93,7 +100,7 @@ macro_rules! decode_integer {
         impl Decode for $type {
             fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
                 let Value::Integer(number) = node.value else {
-                    context.wrong_type(node, "a whole number");
+                    context.wrong_type(node, Expected::Integer);
                     return None;
                 };
                 let Ok(number) = Self::try_from(number) else {
@@ -133,15 +140,12 @@ impl<T: Decode> Decode for Box<T> {
 impl<T: Decode> Decode for Vec<T> {
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
         let Value::List(items) = &node.value else {
-            context.wrong_type(node, "a list");
+            context.wrong_type(node, Expected::List);
             return None;
         };
-        Some(
-            items
-                .iter()
-                .filter_map(|item| T::decode(item, context))
-                .collect(),
-        )
+        let decoded: Vec<Option<T>> = items.iter().map(|item| T::decode(item, context)).collect();
+        // With one item left out, those behind it would be looked at in the wrong place.
+        decoded.into_iter().collect()
     }
 
     fn stand_in() -> Option<Self> {
@@ -152,7 +156,7 @@ impl<T: Decode> Decode for Vec<T> {
 impl<T: Decode> Decode for BTreeMap<String, T> {
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
         let Value::Object(members) = &node.value else {
-            context.wrong_type(node, "a table of names and values");
+            context.wrong_type(node, Expected::Names);
             return None;
         };
         let decode =
@@ -169,39 +173,39 @@ impl<T: Decode> Decode for BTreeMap<String, T> {
 pub(crate) struct Fields<'a, 'c, 's> {
     node: &'a Node,
     context: &'c mut Context<'s>,
+    record: &'static str,
     known: &'static [&'static str],
-    naming: fn(&str) -> String,
+    naming: Naming,
 }
 
 impl<'a, 'c, 's> Fields<'a, 'c, 's> {
     pub fn new(
         node: &'a Node,
         context: &'c mut Context<'s>,
+        record: &'static str,
         known: &'static [&'static str],
-        naming: fn(&str) -> String,
+        naming: Naming,
     ) -> Option<Self> {
         let Value::Object(members) = &node.value else {
-            context.wrong_type(node, "a table of members");
+            context.wrong_type(node, Expected::Members);
             return None;
         };
-        let names: Vec<String> = known.iter().map(|name| naming(name)).collect();
+        let names: Vec<String> = known.iter().map(|name| naming.name(name)).collect();
         for member in members {
-            if !names.contains(&member.key) {
-                let help = match closest(&member.key, names.iter().map(String::as_str)) {
-                    Some(name) => format!("did you mean `{name}`?"),
-                    None => format!("what can stand here: {}", names.join(", ")),
-                };
+            let newer = naming == Naming::Camel && context.newer.contains(&member.key);
+            if !names.contains(&member.key) && !newer {
                 context.error_with_help(
                     "unknown-key",
                     member.key_span.clone(),
                     format!("unknown key `{}`", member.key),
-                    Some(help),
+                    Some(hints::unknown_key(record, naming, &member.key, &names)),
                 );
             }
         }
         Some(Self {
             node,
             context,
+            record,
             known,
             naming,
         })
@@ -210,15 +214,17 @@ impl<'a, 'c, 's> Fields<'a, 'c, 's> {
     /// The field, or what stands in for it when it could not be read.
     pub fn take<T: Decode>(&mut self, field: &'static str) -> Option<T> {
         debug_assert!(self.known.contains(&field));
-        let name = (self.naming)(field);
+        let name = self.naming.name(field);
         let value = match self.node.get(&name) {
-            Some(node) => T::decode(node, self.context),
+            Some(node) if self.in_range(field, node) => T::decode(node, self.context),
+            Some(_) => None,
             None => T::absent().or_else(|| {
                 if !self.context.partial {
-                    self.context.error(
+                    self.context.error_with_help(
                         "missing-key",
                         self.node.name_span(),
                         format!("`{name}` is missing here"),
+                        hints::missing_key(self.record, &name),
                     );
                 }
                 None
@@ -226,10 +232,43 @@ impl<'a, 'c, 's> Fields<'a, 'c, 's> {
         };
         value.or_else(T::stand_in)
     }
+
+    /// Whether a number is one that ECS takes there; tells it when it is not.
+    fn in_range(&mut self, field: &str, node: &Node) -> bool {
+        let (Value::Integer(number), Some(range)) = (&node.value, ranges::of(self.record, field))
+        else {
+            return true;
+        };
+        if (range.least..=range.most).contains(number) {
+            return true;
+        }
+        let message = format!("{number} is not between {} and {}", range.least, range.most);
+        self.context
+            .error("out-of-range", node.span.clone(), message);
+        false
+    }
 }
 
-/// `field_name` as JSON of AWS names it: `fieldName`.
-pub(crate) fn camel_case(field: &str) -> String {
+/// How a file names its members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// As AWS's documents do: `fieldName`.
+    Camel,
+    /// As our TOML does: `field-name`.
+    Kebab,
+}
+
+impl Naming {
+    /// The name of a field in the file.
+    pub fn name(self, field: &str) -> String {
+        match self {
+            Self::Camel => camel_case(field),
+            Self::Kebab => kebab_case(field),
+        }
+    }
+}
+
+fn camel_case(field: &str) -> String {
     let mut name = String::with_capacity(field.len());
     let mut upper = false;
     for c in field.trim_start_matches("r#").chars() {
@@ -245,8 +284,7 @@ pub(crate) fn camel_case(field: &str) -> String {
     name
 }
 
-/// `field_name` as our TOML names it: `field-name`.
-pub(crate) fn kebab_case(field: &str) -> String {
+fn kebab_case(field: &str) -> String {
     field.trim_start_matches("r#").replace('_', "-")
 }
 
@@ -294,30 +332,20 @@ pub(crate) fn decode_choice<T: Copy>(
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
         return Some(*value);
     }
-    let help = match closest(&text, words.iter().map(|(word, _)| *word)) {
-        Some(word) => format!("did you mean `{word}`?"),
-        None => format!(
-            "one of: {}",
-            words
-                .iter()
-                .map(|(word, _)| *word)
-                .collect::<Vec<_>>()
-                .join(", ")
-        ),
-    };
+    let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     context.error_with_help(
         "unknown-value",
         node.span.clone(),
         format!("{} is not a value that can stand here", node.describe()),
-        Some(help),
+        Some(hints::unknown_value(&text, &words)),
     );
     None
 }
 
 /// Defines a record: the struct, its decoder and its JSON Schema. `camelCase` for AWS's documents, `kebab-case` for ours.
 macro_rules! record {
-    (@naming "camelCase") => { $crate::decode::camel_case };
-    (@naming "kebab-case") => { $crate::decode::kebab_case };
+    (@naming "camelCase") => { $crate::decode::Naming::Camel };
+    (@naming "kebab-case") => { $crate::decode::Naming::Kebab };
     ($case:tt; $(
         $(#[$meta:meta])*
         struct $name:ident {
@@ -331,6 +359,11 @@ macro_rules! record {
             $( $(#[$field_meta])* pub $field: $type, )*
         }
 
+        impl $name {
+            /// Names of its members, as the code has them.
+            pub(crate) const MEMBERS: &[&str] = &[$(stringify!($field)),*];
+        }
+
         impl $crate::decode::Decode for $name {
             fn decode(
                 node: &$crate::tree::Node,
@@ -339,7 +372,8 @@ macro_rules! record {
                 let mut fields = $crate::decode::Fields::new(
                     node,
                     context,
-                    &[$(stringify!($field)),*],
+                    stringify!($name),
+                    Self::MEMBERS,
                     record!(@naming $case),
                 )?;
                 // All members are read before one that has no stand-in makes the record fail.

@@ -5,10 +5,15 @@
 
 mod check;
 mod decode;
+mod environments;
+mod hints;
+mod jsonc;
 mod lint;
 mod normalize;
 mod overlay;
 mod pipeline;
+mod placeholder;
+mod ranges;
 mod render;
 pub mod rules;
 pub mod schema;
@@ -25,7 +30,8 @@ use diagnostic::{Diagnostic, Severity, Source};
 use decode::{Context, Decode};
 pub use overlay::Override;
 pub use pipeline::*;
-pub use render::{Inputs, PLACEHOLDERS, UnknownEnvironment};
+pub use placeholder::{PLACEHOLDERS, Values};
+pub use render::{Inputs, UnknownEnvironment};
 pub use task_definition::{NetworkMode, TaskDefinition};
 use tree::{Node, Value};
 
@@ -40,6 +46,16 @@ impl File {
     fn error(&self, code: &'static str, path: &[&str], message: impl Into<String>) -> Diagnostic {
         Diagnostic::error(code, &self.source, self.root.place(path), message)
     }
+
+    /// The same at the name of a member.
+    fn key_error(
+        &self,
+        code: &'static str,
+        path: &[&str],
+        message: impl Into<String>,
+    ) -> Diagnostic {
+        Diagnostic::error(code, &self.source, self.root.key_place(path), message)
+    }
 }
 
 /// A service: both files, typed and checked.
@@ -51,6 +67,8 @@ pub struct Service {
     pub pipeline: Pipeline,
     /// The task definition, as a template.
     pub task_definition: TaskDefinition,
+    /// The same as it was read, with the members that this version does not know.
+    document: serde_json::Value,
 }
 
 impl Pipeline {
@@ -68,6 +86,11 @@ impl Pipeline {
             .task_definition
             .as_deref()
             .unwrap_or("task-definition.json")
+    }
+
+    /// Members of the task definition that are passed on unknown.
+    pub(crate) fn newer_members(&self) -> &[String] {
+        self.service.newer_members.as_deref().unwrap_or_default()
     }
 }
 
@@ -91,11 +114,11 @@ pub struct Loaded {
     pub service: Option<Service>,
     /// Errors, warnings and notes of both files, sorted by place.
     pub problems: Vec<Diagnostic>,
-    /// The task definition file as it should be written, when it was only accepted in another form.
-    pub clean: Option<Clean>,
+    /// Files as they should be written, of those that were only accepted in another form.
+    pub clean: Vec<Clean>,
 }
 
-/// A file as it should be written. Comments are not kept.
+/// A file as it should be written. Comments, order and line ends are as they were.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clean {
     /// The file.
@@ -110,7 +133,7 @@ pub fn load(pipeline: &Path, read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> Loa
         read,
         problems: Vec::new(),
         files: Vec::new(),
-        clean: None,
+        clean: Vec::new(),
     };
     let service = loading.service(pipeline);
     let Loading {
@@ -123,11 +146,9 @@ pub fn load(pipeline: &Path, read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> Loa
         lint::mask(file, &mut problems);
     }
     diagnostic::sort(&mut problems);
-    let errors = problems
-        .iter()
-        .any(|problem| problem.severity == Severity::Error);
+    let service = service.filter(|_| !has_errors(&problems));
     Loaded {
-        service: service.filter(|_| !errors),
+        service,
         problems,
         clean,
     }
@@ -137,47 +158,87 @@ struct Loading<'a> {
     read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
     problems: Vec<Diagnostic>,
     files: Vec<File>,
-    clean: Option<Clean>,
+    clean: Vec<Clean>,
 }
 
 impl Loading<'_> {
     /// Both files, as far as they go: the task definition is looked at even when the pipeline file has mistakes.
     fn service(&mut self, path: &Path) -> Option<Service> {
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-        let source = self.source(path)?;
-        let root = tree::parse_toml(&source, &mut self.problems)?;
+        let (source, encoding) = self.source(path)?;
+        let root = tree::parse_toml(&source, &mut self.problems);
+        if encoding != text::Encoding::Plain {
+            let text = source.text.clone();
+            self.clean.push(Clean {
+                path: path.to_path_buf(),
+                text,
+            });
+        }
+        let Some(root) = root else {
+            self.task_definition_alone(&folder, &source);
+            return None;
+        };
         let pipeline_file = File { source, root };
         self.files.push(pipeline_file.clone());
-        let pipeline = decode_file::<Pipeline>(&pipeline_file, &mut self.problems);
+        let newer = newer_members(&pipeline_file.root);
+        let pipeline = decode_file::<Pipeline>(&pipeline_file, &newer, &mut self.problems);
         if let Some(pipeline) = &pipeline {
             check::pipeline(pipeline, &pipeline_file, &mut self.problems);
         }
         let task_file = self.task_file(&folder, &pipeline_file)?;
         self.files.push(task_file.clone());
-        let task_definition = decode_file::<TaskDefinition>(&task_file, &mut self.problems)?;
-        let both = pipeline.as_ref().map(|pipeline| (pipeline, &pipeline_file));
-        check::task_definition(both, &task_definition, &task_file, &mut self.problems);
+        let task_definition =
+            decode_file::<TaskDefinition>(&task_file, &newer, &mut self.problems)?;
+        check::task_definition(&task_definition, &task_file, &mut self.problems);
+        placeholder::task_definition(pipeline.as_ref(), &task_file, &mut self.problems);
         let pipeline = pipeline?;
-        if self
-            .problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Error)
-        {
+        let problems = &mut self.problems;
+        check::named_containers(&pipeline, &task_definition, &pipeline_file, problems);
+        check::images_of_others(&pipeline, &task_definition, &task_file, problems);
+        if has_errors(&self.problems) {
             // What could not be read would be taken for missing.
             return None;
         }
+        let document = tree::to_json(&task_file.root);
+        environments::unset_paths(&pipeline, &pipeline_file, &document, &mut self.problems);
+        let environments = environments::all(&pipeline, &document);
+        environments::check(&pipeline, &pipeline_file, &environments, &mut self.problems);
+        check::newer_members(&pipeline, &pipeline_file, &task_file, &mut self.problems);
         let input = lint::Input {
             pipeline: &pipeline,
             pipeline_file: &pipeline_file,
             task_definition: &task_definition,
             task_file: &task_file,
         };
-        lint::run(&input, &mut self.problems);
+        lint::run(&input, &environments, &mut self.problems);
         Some(Service {
             folder,
             pipeline,
             task_definition,
+            document,
         })
+    }
+
+    /// The task definition beside a pipeline file that is no TOML: its mistakes are told all the same.
+    fn task_definition_alone(&mut self, folder: &Path, source: &Arc<Source>) {
+        if (self.read)(&folder.join("task-definition.json")).is_err() {
+            // The pipeline file may name another.
+            return;
+        }
+        let nothing = File {
+            source: Arc::clone(source),
+            root: Node {
+                span: 0..0,
+                value: Value::Object(Vec::new()),
+            },
+        };
+        let Some(file) = self.task_file(folder, &nothing) else {
+            return;
+        };
+        self.files.push(file.clone());
+        if let Some(decoded) = decode_file::<TaskDefinition>(&file, &[], &mut self.problems) {
+            check::task_definition(&decoded, &file, &mut self.problems);
+        }
     }
 
     /// The task definition that the pipeline file names, in one form.
@@ -205,7 +266,7 @@ impl Loading<'_> {
         }
         let path = folder.join(relative);
         let before = self.problems.len();
-        let Some(source) = self.source(&path) else {
+        let Some((source, encoding)) = self.source(&path) else {
             // Said again where a person can mend it.
             if let Some(problem) = self.problems.get_mut(before) {
                 *problem = pipeline_file.error(
@@ -217,19 +278,17 @@ impl Loading<'_> {
             return None;
         };
         let root = tree::parse_json(&source, &mut self.problems)?;
-        let schema = root.get("$schema").map(tree::to_json);
-        let root = normalize::task_definition(root, &source, &mut self.problems)?;
-        let rewritten = self.problems[before..]
-            .iter()
-            .any(|problem| problem.severity == Severity::Note);
-        if rewritten {
-            let text = clean_text(&root, schema);
-            self.clean = Some(Clean { path, text });
-        }
+        let normal = normalize::task_definition(root, &source, &mut self.problems);
+        let clean = match normal.clean {
+            None if encoding != text::Encoding::Plain => Some(source.text.clone()),
+            clean => clean,
+        };
+        self.clean.extend(clean.map(|text| Clean { path, text }));
+        let root = normal.root;
         Some(File { source, root })
     }
 
-    fn source(&mut self, path: &Path) -> Option<Arc<Source>> {
+    fn source(&mut self, path: &Path) -> Option<(Arc<Source>, text::Encoding)> {
         let message = match (self.read)(path).map(text::decode) {
             Ok(Some((text, encoding))) => {
                 let source = Arc::new(Source::new(path, text));
@@ -243,7 +302,7 @@ impl Loading<'_> {
                         message.to_owned(),
                     );
                 }
-                return Some(source);
+                return Some((source, encoding));
             }
             Ok(None) => format!("{} is not UTF-8 text", path.display()),
             Err(error) => format!("{} cannot be read: {error}", path.display()),
@@ -255,24 +314,35 @@ impl Loading<'_> {
     }
 }
 
-fn clean_text(root: &Node, schema: Option<serde_json::Value>) -> String {
-    let mut document = serde_json::Map::new();
-    if let Some(schema) = schema {
-        document.insert("$schema".to_owned(), schema);
-    }
-    if let serde_json::Value::Object(members) = tree::to_json(root) {
-        document.extend(members);
-    }
-    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
-    text.push('\n');
-    text
+/// Members that are allowed though they are not known, whatever else the file holds.
+fn newer_members(root: &Node) -> Vec<String> {
+    let list = root.at(&["service", "newer-members"]);
+    let Some(Value::List(items)) = list.map(|list| &list.value) else {
+        return Vec::new();
+    };
+    let name = |item: &Node| match &item.value {
+        Value::String(name) => Some(name.clone()),
+        _ => None,
+    };
+    items.iter().filter_map(name).collect()
 }
 
-fn decode_file<T: Decode>(file: &File, problems: &mut Vec<Diagnostic>) -> Option<T> {
+fn has_errors(problems: &[Diagnostic]) -> bool {
+    problems
+        .iter()
+        .any(|problem| problem.severity == Severity::Error)
+}
+
+fn decode_file<T: Decode>(
+    file: &File,
+    newer: &[String],
+    problems: &mut Vec<Diagnostic>,
+) -> Option<T> {
     let mut context = Context {
         source: &file.source,
         problems,
         partial: false,
+        newer,
     };
     T::decode(&file.root, &mut context)
 }

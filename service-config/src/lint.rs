@@ -5,9 +5,12 @@ mod secrets;
 mod security;
 mod zero_downtime;
 
+use std::sync::Arc;
+
 use diagnostic::{Diagnostic, Severity};
 
 use crate::File;
+use crate::environments::Composed;
 use crate::pipeline::Pipeline;
 use crate::rules;
 use crate::task_definition::{ContainerDefinition, TaskDefinition};
@@ -44,11 +47,30 @@ impl Input<'_> {
 }
 
 /// Runs every rule, and leaves out what the pipeline file allows.
-pub(crate) fn run(input: &Input<'_>, problems: &mut Vec<Diagnostic>) {
-    let mut found = Vec::new();
-    zero_downtime::run(input, &mut found);
-    security::run(input, &mut found);
-    cost::run(input, &mut found);
+pub(crate) fn run(input: &Input<'_>, environments: &[Composed], problems: &mut Vec<Diagnostic>) {
+    let mut found = every_rule(input);
+    for composed in environments {
+        let settings = input.pipeline.environments.get(&composed.name);
+        let (Some(whole), Some(settings)) = (&composed.whole, settings) else {
+            continue;
+        };
+        let Some(task_definition) = &whole.task_definition else {
+            continue;
+        };
+        let here = every_rule(&Input {
+            task_definition,
+            task_file: &whole.file,
+            ..*input
+        });
+        for problem in here {
+            let known =
+                |other: &Diagnostic| other.code == problem.code && other.message == problem.message;
+            if Arc::ptr_eq(&problem.source, &whole.file.source) && !found.iter().any(known) {
+                let file = input.pipeline_file;
+                found.push(whole.at_environment(&problem, file, &composed.name, settings));
+            }
+        }
+    }
     let allowed = input.pipeline.allow.as_deref().unwrap_or_default();
     for (index, allow) in allowed.iter().enumerate() {
         let index = index.to_string();
@@ -71,6 +93,14 @@ pub(crate) fn run(input: &Input<'_>, problems: &mut Vec<Diagnostic>) {
     }
     found.retain(|problem| !allowed.iter().any(|allow| allow.rule == problem.code));
     problems.extend(found);
+}
+
+fn every_rule(input: &Input<'_>) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    zero_downtime::run(input, &mut found);
+    security::run(input, &mut found);
+    cost::run(input, &mut found);
+    found
 }
 
 /// The same as a warning.

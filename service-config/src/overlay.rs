@@ -20,6 +20,7 @@ impl Decode for Override {
             source: context.source,
             problems: context.problems,
             partial: true,
+            newer: context.newer,
         };
         let _ = TaskDefinition::decode(node, &mut partial);
         (context.problems.len() == before).then(|| Self(tree::to_json(node)))
@@ -40,6 +41,11 @@ impl JsonSchema for Override {
 }
 
 impl Override {
+    /// The members.
+    pub(crate) fn value(&self) -> &Value {
+        &self.0
+    }
+
     /// Lays the members over a document.
     pub(crate) fn apply(&self, document: &mut Value) {
         merge(document, &self.0);

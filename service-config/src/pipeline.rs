@@ -52,6 +52,8 @@ record! {
         task_definition: Option<String>,
         /// The environment that commands use when none is named; `local` when left out.
         default_environment: Option<String>,
+        /// Members of the task definition that ECS takes and this version of longshore does not know, by name. They are passed on as they are.
+        newer_members: Option<Vec<String>>,
     }
 
     /// How the Go program is built.
@@ -96,6 +98,8 @@ record! {
         database: Option<String>,
         /// Environment variable that the tests read its URL from; `DATABASE_URL` when left out. One that is set already is used instead of a new PostgreSQL.
         variable: Option<String>,
+        /// Container image that CI runs beside the tests, `postgres:17@sha256:…`; `postgres:17` when left out.
+        image: Option<String>,
     }
 
     /// What the image holds besides the program.

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::Service;
+use crate::decode::{Context, Decode};
 use crate::overlay::{put_named, unset};
-
-/// What `${…}` may name in a string of either file.
-pub const PLACEHOLDERS: [&str; 6] = ["image", "commit", "env", "region", "account", "service"];
+use crate::pipeline::{Environment, Pipeline};
+use crate::placeholder::Values;
+use crate::task_definition::TaskDefinition;
+use crate::{Service, tree};
 
 /// What a rendering needs besides the files.
 #[derive(Clone, Debug)]
@@ -21,12 +22,30 @@ pub struct Inputs<'a> {
     pub image: &'a str,
     /// Commit that was built.
     pub commit: &'a str,
+    /// Branch that was checked out.
+    pub branch: &'a str,
     /// Account, when the environment names none.
     pub account: &'a str,
     /// Region, when the environment names none.
     pub region: &'a str,
     /// Variables for this deployment only, over all others.
     pub variables: &'a BTreeMap<String, String>,
+}
+
+impl<'a> Inputs<'a> {
+    /// For review: what only a deployment knows stays a placeholder.
+    pub fn for_review(environment: &'a str) -> Self {
+        static NO_VARIABLES: BTreeMap<String, String> = BTreeMap::new();
+        Self {
+            environment,
+            image: "${image}",
+            commit: "${commit}",
+            branch: "${branch}",
+            account: "${account}",
+            region: "${region}",
+            variables: &NO_VARIABLES,
+        }
+    }
 }
 
 /// A service cannot be rendered for an environment that its pipeline file does not have.
@@ -54,98 +73,128 @@ impl std::error::Error for UnknownEnvironment {}
 impl Service {
     /// The document that RegisterTaskDefinition gets, ending in a line end.
     pub fn render(&self, inputs: &Inputs<'_>) -> Result<String, UnknownEnvironment> {
+        let values = self.values(inputs)?;
         let environment = self.environment(inputs.environment)?;
-        let mut document = serde_json::to_value(&self.task_definition).unwrap_or_default();
-        remove_nulls(&mut document);
-        if let Some(overlay) = &environment.r#override {
-            overlay.apply(&mut document);
-        }
-        for path in environment.unset.iter().flatten() {
-            unset(&mut document, path);
-        }
-        if let Some(document) = document.as_object_mut() {
-            for (member, value) in [("cpu", &environment.cpu), ("memory", &environment.memory)] {
-                if let Some(value) = value {
-                    document.insert(member.to_owned(), json!(value));
-                }
-            }
-        }
-        let container = document["containerDefinitions"]
-            .as_array_mut()
-            .and_then(|list| {
-                list.iter_mut()
-                    .find(|c| c["name"] == self.pipeline.deploy.container.as_str())
-            })
-            .and_then(Value::as_object_mut);
-        if let Some(container) = container {
-            container.insert("image".to_owned(), json!("${image}"));
-            let variables = environment
-                .variables
-                .iter()
-                .flatten()
-                .chain(inputs.variables);
-            for (name, value) in variables {
-                put_named(container, "environment", "secrets", name, "value", value);
-            }
-            for (name, value) in environment.secrets.iter().flatten() {
-                if !inputs.variables.contains_key(name) {
-                    put_named(
-                        container,
-                        "secrets",
-                        "environment",
-                        name,
-                        "valueFrom",
-                        value,
-                    );
-                }
-            }
-        }
-        let ecs_service = environment
-            .service
-            .as_deref()
-            .unwrap_or(&self.pipeline.service.name);
-        let values = BTreeMap::from([
-            ("image", inputs.image),
-            ("commit", inputs.commit),
-            ("env", inputs.environment),
-            (
-                "region",
-                environment.region.as_deref().unwrap_or(inputs.region),
-            ),
-            (
-                "account",
-                environment.account.as_deref().unwrap_or(inputs.account),
-            ),
-            ("service", ecs_service),
-        ]);
+        let mut document = compose(
+            &self.document,
+            &self.pipeline,
+            environment,
+            inputs.variables,
+        );
         fill(&mut document, &values);
-        let mut text = serde_json::to_string_pretty(&canonical(document)).unwrap_or_default();
+        let newer = self.pipeline.newer_members();
+        let mut text =
+            serde_json::to_string_pretty(&canonical(document, newer)).unwrap_or_default();
         text.push('\n');
         Ok(text)
     }
+
+    /// What `${…}` stands for in both files, in one environment.
+    pub fn values(&self, inputs: &Inputs<'_>) -> Result<Values, UnknownEnvironment> {
+        let environment = self.environment(inputs.environment)?;
+        let or =
+            |own: &Option<String>, other: &str| own.clone().unwrap_or_else(|| other.to_owned());
+        let built_in = [
+            ("image", inputs.image.to_owned()),
+            ("commit", inputs.commit.to_owned()),
+            ("branch", inputs.branch.to_owned()),
+            ("env", inputs.environment.to_owned()),
+            ("region", or(&environment.region, inputs.region)),
+            ("account", or(&environment.account, inputs.account)),
+            (
+                "service",
+                or(&environment.service, &self.pipeline.service.name),
+            ),
+        ];
+        let built_in = built_in.map(|(name, value)| (name.to_owned(), value));
+        Ok(Values::new(built_in.into(), &self.pipeline, environment))
+    }
 }
 
-/// Members that the overlay added go where the model has them, not to the end.
-fn canonical(document: Value) -> Value {
-    use crate::decode::{Context, Decode};
-    use crate::task_definition::TaskDefinition;
-    let source = std::sync::Arc::new(diagnostic::Source::new("rendered", document.to_string()));
+/// The environment's own members laid over the document; nothing is filled in yet.
+pub(crate) fn compose(
+    document: &Value,
+    pipeline: &Pipeline,
+    environment: &Environment,
+    more_variables: &BTreeMap<String, String>,
+) -> Value {
+    let mut document = document.clone();
+    if let Some(overlay) = &environment.r#override {
+        overlay.apply(&mut document);
+    }
+    for path in environment.unset.iter().flatten() {
+        unset(&mut document, path);
+    }
+    if let Some(document) = document.as_object_mut() {
+        for (member, value) in [("cpu", &environment.cpu), ("memory", &environment.memory)] {
+            if let Some(value) = value {
+                document.insert(member.to_owned(), json!(value));
+            }
+        }
+    }
+    let deployed = document["containerDefinitions"]
+        .as_array_mut()
+        .and_then(|list| {
+            list.iter_mut()
+                .find(|container| container["name"] == pipeline.deploy.container.as_str())
+        })
+        .and_then(Value::as_object_mut);
+    if let Some(container) = deployed {
+        container.insert("image".to_owned(), json!("${image}"));
+        let variables = environment.variables.iter().flatten().chain(more_variables);
+        for (name, value) in variables {
+            put_named(container, "environment", "secrets", name, "value", value);
+        }
+        for (name, value) in environment.secrets.iter().flatten() {
+            if !more_variables.contains_key(name) {
+                let (list, other) = ("secrets", "environment");
+                put_named(container, list, other, name, "valueFrom", value);
+            }
+        }
+    }
+    document
+}
+
+/// Members in the order of the model. Those that it does not know come last, as they are.
+fn canonical(document: Value, newer: &[String]) -> Value {
+    let source = std::sync::Arc::new(diagnostic::Source::new("rendered", ""));
     let mut problems = Vec::new();
-    let Some(node) = crate::tree::parse_json(&source, &mut problems) else {
-        return document;
-    };
     let mut context = Context {
         source: &source,
         problems: &mut problems,
         partial: false,
+        newer,
     };
-    match TaskDefinition::decode(&node, &mut context) {
-        Some(typed) => {
-            let mut value = serde_json::to_value(typed).unwrap_or(document);
-            remove_nulls(&mut value);
-            value
+    let typed = TaskDefinition::decode(&tree::from_value(&document), &mut context);
+    let (Some(typed), true) = (typed, problems.is_empty()) else {
+        // Rather in another order than with something lost.
+        return document;
+    };
+    let mut ordered = serde_json::to_value(typed).unwrap_or_default();
+    remove_nulls(&mut ordered);
+    add_missing(&mut ordered, document);
+    ordered
+}
+
+/// Adds what the first document lacks of the second.
+fn add_missing(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (name, value) in from {
+                match into.get_mut(&name) {
+                    Some(old) => add_missing(old, value),
+                    None => {
+                        into.insert(name, value);
+                    }
+                }
+            }
         }
-        None => document,
+        (Value::Array(into), Value::Array(from)) => {
+            for (old, new) in into.iter_mut().zip(from) {
+                add_missing(old, new);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -160,75 +209,11 @@ fn remove_nulls(value: &mut Value) {
     }
 }
 
-fn fill(value: &mut Value, values: &BTreeMap<&str, &str>) {
+fn fill(value: &mut Value, values: &Values) {
     match value {
-        Value::String(text) => *text = substitute(text, values),
+        Value::String(text) => *text = values.fill(text),
         Value::Object(members) => members.values_mut().for_each(|member| fill(member, values)),
         Value::Array(items) => items.iter_mut().for_each(|item| fill(item, values)),
         _ => {}
-    }
-}
-
-/// The names in `${name}`, in order. `$${` is a literal `${`.
-pub(crate) fn placeholders(text: &str) -> Vec<&str> {
-    let mut names = Vec::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        let escaped = rest[..at].ends_with('$');
-        rest = &rest[at + 2..];
-        let Some(end) = rest.find('}') else { break };
-        if !escaped {
-            names.push(&rest[..end]);
-        }
-    }
-    names
-}
-
-fn substitute(text: &str, values: &BTreeMap<&str, &str>) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        let before = &rest[..at];
-        let after = &rest[at + 2..];
-        let name = after.split_once('}').map(|(name, _)| name);
-        match name.and_then(|name| values.get(name).map(|value| (name, value))) {
-            _ if before.ends_with('$') => {
-                out.push_str(&before[..before.len() - 1]);
-                out.push_str("${");
-                rest = after;
-            }
-            Some((name, value)) => {
-                out.push_str(before);
-                out.push_str(value);
-                rest = &after[name.len() + 1..];
-            }
-            None => {
-                out.push_str(before);
-                out.push_str("${");
-                rest = after;
-            }
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn placeholders_are_found_and_filled() {
-        let values = BTreeMap::from([("env", "local"), ("commit", "abc")]);
-        for (text, names, filled) in [
-            ("plain", vec![], "plain"),
-            ("/${env}/x-${commit}", vec!["env", "commit"], "/local/x-abc"),
-            ("$${env} ${env}", vec!["env"], "${env} local"),
-            ("${nope", vec![], "${nope"),
-            ("a${nope}b", vec!["nope"], "a${nope}b"),
-        ] {
-            assert_eq!(placeholders(text), names, "{text}");
-            assert_eq!(substitute(text, &values), filled, "{text}");
-        }
     }
 }

@@ -9,6 +9,7 @@ use diagnostic::{Diagnostic, Source};
 use jsonc_parser::ast;
 use toml::de::DeTable;
 
+use crate::jsonc;
 use crate::lint::has_secret_shape;
 
 /// A value and its byte range in the file.
@@ -89,6 +90,21 @@ impl Node {
             span = next_span;
         }
         span
+    }
+
+    /// The node at a path of member names and list positions, when all of it is there.
+    pub(crate) fn at(&self, path: &[&str]) -> Option<&Self> {
+        path.iter().try_fold(self, |node, step| match &node.value {
+            Value::List(items) => items.get(step.parse::<usize>().ok()?),
+            _ => node.get(step),
+        })
+    }
+
+    /// The place of the name of the member at a path; that of the value where the file does not go so far.
+    pub(crate) fn key_place(&self, path: &[&str]) -> Range<usize> {
+        path.split_last()
+            .and_then(|(last, parents)| self.at(parents)?.member(last))
+            .map_or_else(|| self.place(path), |member| member.key_span.clone())
     }
 
     /// A short place that stands for the whole value: an object's first character, everything of a scalar.
@@ -188,16 +204,26 @@ pub(crate) fn parse_json(source: &Arc<Source>, problems: &mut Vec<Diagnostic>) -
         allow_non_finite_numbers: false,
         allow_extended_string_escapes: false,
     };
-    let parsed = jsonc_parser::parse_to_ast(
-        &source.text,
-        &jsonc_parser::CollectOptions::default(),
-        &options,
-    );
+    let parse =
+        |text| jsonc_parser::parse_to_ast(text, &jsonc_parser::CollectOptions::default(), &options);
+    let mut parsed = parse(&source.text);
+    let text;
+    let mut unquoted = Vec::new();
+    if parsed.is_err() {
+        // Numbers in their place, so that all else can be looked at.
+        (text, unquoted) = jsonc::without_unquoted_placeholders(&source.text);
+        if let Ok(mended) = parse(&text) {
+            parsed = Ok(mended);
+        }
+    }
     match parsed {
         Ok(jsonc_parser::ParseResult {
             value: Some(value), ..
         }) => {
-            let node = from_json(&value);
+            let mut node = from_json(&value);
+            if !unquoted.is_empty() {
+                put_back(&mut node, &unquoted, &source.text);
+            }
             repeated_keys(&node, source, problems);
             Some(node)
         }
@@ -220,6 +246,29 @@ pub(crate) fn parse_json(source: &Arc<Source>, problems: &mut Vec<Diagnostic>) -
             ));
             None
         }
+    }
+}
+
+/// Placeholders without quotes, where numbers were read in their stead.
+fn put_back(node: &mut Node, unquoted: &[Range<usize>], text: &str) {
+    match &mut node.value {
+        Value::Integer(_) => {
+            if let Some(span) = unquoted.iter().find(|span| span.start == node.span.start) {
+                node.span = span.clone();
+                node.value = Value::Other(text[span.clone()].to_owned());
+            }
+        }
+        Value::List(items) => {
+            for item in items {
+                put_back(item, unquoted, text);
+            }
+        }
+        Value::Object(members) => {
+            for member in members {
+                put_back(&mut member.node, unquoted, text);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -300,6 +349,61 @@ fn from_json(value: &ast::Value<'_>) -> Node {
             ),
         },
     }
+}
+
+/// JSON as a tree that has no places.
+pub(crate) fn from_value(value: &serde_json::Value) -> Node {
+    from_value_with(value, None, &mut |_| 0..0)
+}
+
+/// JSON as a tree whose places are what `place` makes of each value's path, such as `containerDefinitions.app.image`. Entries that have a name go by it. Without a path to begin
+/// with, none is made.
+pub(crate) fn from_value_with(
+    value: &serde_json::Value,
+    path: Option<&str>,
+    place: &mut dyn FnMut(&str) -> Range<usize>,
+) -> Node {
+    use serde_json::Value as Json;
+    let join = |step: &dyn std::fmt::Display| match path? {
+        "" => Some(step.to_string()),
+        path => Some(format!("{path}.{step}")),
+    };
+    let span = place(path.unwrap_or_default());
+    let value = match value {
+        Json::Null => Value::Null,
+        Json::Bool(value) => Value::Bool(*value),
+        Json::Number(number) => number
+            .as_i64()
+            .map_or_else(|| Value::Other(number.to_string()), Value::Integer),
+        Json::String(text) => Value::String(text.clone()),
+        Json::Array(items) => Value::List(
+            items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| {
+                    let step = match &item["name"] {
+                        Json::String(name) => join(name),
+                        _ => join(&index),
+                    };
+                    from_value_with(item, step.as_deref(), place)
+                })
+                .collect(),
+        ),
+        Json::Object(members) => Value::Object(
+            members
+                .iter()
+                .map(|(key, value)| {
+                    let node = from_value_with(value, join(key).as_deref(), place);
+                    Member {
+                        key: key.clone(),
+                        key_span: node.span.clone(),
+                        node,
+                    }
+                })
+                .collect(),
+        ),
+    };
+    Node { span, value }
 }
 
 /// The tree as JSON, without its places.

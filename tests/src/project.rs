@@ -30,7 +30,8 @@ pub struct Run {
 }
 
 impl Run {
-    fn of(output: &Output) -> Self {
+    /// Of a program that was run by the test itself.
+    pub fn of(output: &Output) -> Self {
         Self {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -78,6 +79,41 @@ impl Project {
         project.git(&["init", "--quiet", "--initial-branch", "main"]);
         project.commit("the example");
         project
+    }
+
+    /// A service of these files, path and text, committed. The pipeline file and the task definition are added; `test` is the section `[test]`.
+    pub fn small(test: &str, files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("longshore-")
+            .tempdir()
+            .unwrap();
+        let project = Self {
+            folder,
+            port: free_port(),
+        };
+        let pipeline = format!(
+            "[service]\nname = \"small\"\n[build]\npackage = \".\"\n[test]\n{test}\n[registry]\nrepository = \"small\"\ncreate = true\n[deploy]\ncontainer = \"small\"\n[environments.local]\ntest = true\n[environments.local.embedded]\ndesired-count = 1\n"
+        );
+        project.write("small/pipeline.toml", &pipeline);
+        project.write(
+            "small/task-definition.json",
+            r#"{"family": "small", "networkMode": "awsvpc", "cpu": "256", "memory": "512", "requiresCompatibilities": ["FARGATE"], "containerDefinitions": [{"name": "small", "image": "${image}", "essential": true}]}"#,
+        );
+        project.write("small/go.mod", "module example.com/small\n\ngo 1.26\n");
+        project.write("small/main.go", "package main\n\nfunc main() {}\n");
+        for (path, text) in files {
+            project.write(path, text);
+        }
+        project.git(&["init", "--quiet", "--initial-branch", "main"]);
+        project.commit("a small service");
+        project
+    }
+
+    /// Writes a file and the folders above it.
+    pub fn write(&self, file: &str, text: &str) {
+        let path = self.path(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
     }
 
     /// Path of a file of the project.

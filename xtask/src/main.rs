@@ -1,5 +1,6 @@
 //! The command line of longshore. `main` reads the arguments and dispatches; each command is a module of its own.
 
+mod ci;
 mod cli;
 mod cloud;
 mod commands;
@@ -7,6 +8,7 @@ mod exit;
 mod project;
 mod release;
 mod report;
+mod testing;
 mod ui;
 
 use std::process::ExitCode;

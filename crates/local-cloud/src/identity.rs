@@ -45,6 +45,14 @@ impl Identity {
         }
     }
 
+    /// An identity of which only the ARN is known.
+    pub(crate) fn of_arn(arn: &str) -> Self {
+        Self {
+            arn: arn.to_owned(),
+            user_id: String::new(),
+        }
+    }
+
     /// Name of the role that was assumed, if one was.
     pub fn role(&self) -> Option<&str> {
         let (_, rest) = self.arn.split_once(":assumed-role/")?;

@@ -3,17 +3,22 @@
 //! It is not a mock: tasks are processes made from the images that were pushed, behind a load balancer that takes requests. [`client`] starts and finds an
 //! instance; [`daemon`] is one.
 
+mod alarms;
 pub mod balancer;
 pub mod calls;
 pub mod client;
 pub mod daemon;
 pub mod ecr;
 pub mod ecs;
+mod elb;
 pub mod error;
+mod faults;
 mod files;
 mod http;
+mod iam;
 pub mod identity;
 pub mod instance;
+mod issuer;
 pub mod logs;
 pub mod place;
 pub mod postgres;
@@ -23,6 +28,6 @@ pub mod secrets;
 mod services;
 pub mod sigv4;
 pub mod ssm;
-pub mod sts;
+mod sts;
 pub mod task;
 mod value_from;

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use diagnostic::Diagnostic;
 
+use super::arn;
 use crate::File;
 use crate::decode::closest;
+use crate::normalize::is_size;
 use crate::task_definition::{Compatibility, ContainerDefinition, NetworkMode, TaskDefinition};
+use crate::tree::Value;
 
 /// Memory in MiB that Fargate allows for a CPU size: from, to, step (Amazon ECS documentation, "Task CPU and memory").
 const FARGATE: [(u32, u32, u32, u32); 7] = [
@@ -20,12 +23,19 @@ const FARGATE: [(u32, u32, u32, u32); 7] = [
 ];
 
 /// Findings about the task definition by itself.
-pub(super) fn check(task: &TaskDefinition, file: &File, problems: &mut Vec<Diagnostic>) {
+pub(crate) fn check(task: &TaskDefinition, file: &File, problems: &mut Vec<Diagnostic>) {
     let containers = &task.container_definitions;
-    if !containers
-        .iter()
-        .any(|container| container.essential.unwrap_or(true))
+    // A list that could not be read is empty here and not in the file.
+    let read = match file
+        .root
+        .get("containerDefinitions")
+        .map(|node| &node.value)
     {
+        Some(Value::List(items)) => items.len() == containers.len(),
+        _ => false,
+    };
+    let essential = |container: &ContainerDefinition| container.essential.unwrap_or(true);
+    if read && !containers.iter().any(essential) {
         problems.push(
             file.error(
                 "no-essential-container",
@@ -43,7 +53,23 @@ pub(super) fn check(task: &TaskDefinition, file: &File, problems: &mut Vec<Diagn
         health_check(container, &index, file, problems);
     }
     cycle(containers, file, problems);
-    fargate_size(task, file, problems);
+    fargate(task, file, problems);
+    roles(task, file, problems);
+}
+
+/// ECS takes any ARN when a task definition is registered, and then no task starts.
+fn roles(task: &TaskDefinition, file: &File, problems: &mut Vec<Diagnostic>) {
+    for (member, role) in [
+        ("taskRoleArn", &task.task_role_arn),
+        ("executionRoleArn", &task.execution_role_arn),
+    ] {
+        if let Some(problem) = role.as_deref().and_then(arn::role_problem) {
+            problems.push(
+                file.error("not-a-role", &[member], problem)
+                    .help("write the ARN of the role: arn:aws:iam::${account}:role/NAME"),
+            );
+        }
+    }
 }
 
 fn names(containers: &[ContainerDefinition], file: &File, problems: &mut Vec<Diagnostic>) {
@@ -51,7 +77,7 @@ fn names(containers: &[ContainerDefinition], file: &File, problems: &mut Vec<Dia
         let place = index.to_string();
         match &container.name {
             None => problems.push(file.error(
-                "missing-key",
+                "incomplete-container",
                 &["containerDefinitions", &place],
                 "the container has no `name`",
             )),
@@ -192,18 +218,6 @@ fn ports(
                 member,
             ]
         };
-        for (member, value) in [
-            ("containerPort", port.container_port),
-            ("hostPort", port.host_port),
-        ] {
-            if value.is_some_and(|value| !(0..=65535).contains(&value)) {
-                problems.push(file.error(
-                    "out-of-range",
-                    &place(member),
-                    "a port is a number from 0 to 65535",
-                ));
-            }
-        }
         let differs = port
             .host_port
             .is_some_and(|host| host != 0 && Some(host) != port.container_port);
@@ -214,7 +228,7 @@ fn ports(
     }
 }
 
-/// Ranges of the ECS API reference, `HealthCheck`.
+/// What the ECS API reference says of `HealthCheck`, ranges aside.
 fn health_check(
     container: &ContainerDefinition,
     index: &str,
@@ -233,22 +247,13 @@ fn health_check(
                 &place("command"),
                 "a health check command begins with CMD, CMD-SHELL or NONE",
             )
-            .help("[\"CMD\", program, argument, …] runs a program without a shell"),
+            .help(match first {
+                Some(first) if check.command.len() == 1 && !first.contains(' ') => {
+                    format!("write [\"CMD\", {first:?}]")
+                }
+                _ => "[\"CMD\", program, argument, …] runs a program without a shell".to_owned(),
+            }),
         );
-    }
-    for (member, value, least, most) in [
-        ("interval", check.interval, 5, 300),
-        ("timeout", check.timeout, 2, 60),
-        ("retries", check.retries, 1, 10),
-        ("startPeriod", check.start_period, 0, 300),
-    ] {
-        if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
-            problems.push(file.error(
-                "out-of-range",
-                &place(member),
-                format!("{value} is not between {least} and {most}"),
-            ));
-        }
     }
     let (timeout, interval) = (check.timeout.unwrap_or(5), check.interval.unwrap_or(30));
     if timeout > interval {
@@ -303,7 +308,7 @@ fn cycle(containers: &[ContainerDefinition], file: &File, problems: &mut Vec<Dia
     }
 }
 
-fn fargate_size(task: &TaskDefinition, file: &File, problems: &mut Vec<Diagnostic>) {
+fn fargate(task: &TaskDefinition, file: &File, problems: &mut Vec<Diagnostic>) {
     let fargate = task
         .requires_compatibilities
         .iter()
@@ -322,6 +327,19 @@ fn fargate_size(task: &TaskDefinition, file: &File, problems: &mut Vec<Diagnosti
             "Fargate knows the network mode awsvpc only",
         ));
     }
+    for (index, container) in task.container_definitions.iter().enumerate() {
+        let index = index.to_string();
+        for (member, value) in [
+            ("startTimeout", container.start_timeout),
+            ("stopTimeout", container.stop_timeout),
+        ] {
+            if let Some(value) = value.filter(|value| *value > 120) {
+                let message = format!("{value} is more than the 120 seconds that Fargate waits");
+                let place = ["containerDefinitions", index.as_str(), member];
+                problems.push(file.error("fargate-timeout", &place, message));
+            }
+        }
+    }
     if let Some(problem) = size(task.cpu.as_deref(), task.memory.as_deref()) {
         let member = if task.cpu.is_none() { "cpu" } else { "memory" };
         problems.push(file.error("fargate-size", &[member], problem));
@@ -333,7 +351,9 @@ pub(super) fn size(cpu: Option<&str>, memory: Option<&str>) -> Option<String> {
     let (Some(cpu), Some(memory)) = (cpu, memory) else {
         return Some("on Fargate, `cpu` and `memory` of the task are required".to_owned());
     };
-    if cpu.contains("${") || memory.contains("${") {
+    let digits = |size: &str| size.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_size(cpu) || !is_size(memory) || !digits(cpu) || !digits(memory) {
+        // Filled in later, or told already.
         return None;
     }
     let known = FARGATE

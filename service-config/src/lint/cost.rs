@@ -93,14 +93,14 @@ fn execution_role(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
         .iter()
         .flatten()
         .any(|kind| *kind == Compatibility::Fargate);
-    let secrets = input
-        .containers()
-        .any(|(_, container)| container.secrets.is_some())
-        || input
-            .pipeline
-            .environments
-            .values()
-            .any(|environment| environment.secrets.is_some());
+    let secrets = input.containers().any(|(_, container)| {
+        let logs = container.log_configuration.as_ref();
+        container.secrets.is_some() || logs.is_some_and(|logs| logs.secret_options.is_some())
+    }) || input
+        .pipeline
+        .environments
+        .values()
+        .any(|environment| environment.secrets.is_some());
     let logs = input.containers().any(|(_, container)| {
         container
             .log_configuration

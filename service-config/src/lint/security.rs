@@ -7,6 +7,17 @@ use super::{Input, secrets, warning};
 pub(super) fn run(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
     values(input, found);
     references(input, found);
+    let user = input.pipeline.image.as_ref();
+    if user
+        .and_then(|image| image.user.as_deref())
+        .is_some_and(is_root)
+    {
+        let message = "the program runs as root";
+        let problem = input
+            .pipeline_file
+            .error("root-user", &["image", "user"], message);
+        found.push(warning(problem).help("take `user` out; the image then runs as 65532"));
+    }
     for (index, container) in input.containers() {
         let name = container.name.as_deref().unwrap_or("?");
         let place = |member| ["containerDefinitions", index.as_str(), member];
@@ -98,16 +109,26 @@ fn values(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
             }
         }
     }
+    let mut look = |path: &[&str], name: &str, value: &str| {
+        if let Some(why) = secrets::suspicion(name, value) {
+            let place = [path, &[name]].concat();
+            let message = format!("the value of `{name}` {why}");
+            let problem = input
+                .pipeline_file
+                .error("secret-in-environment", &place, message);
+            found.push(warning(problem).help(help));
+        }
+    };
+    for (name, value) in input.pipeline.values.iter().flatten() {
+        look(&["values"], name, value);
+    }
     for (environment, settings) in &input.pipeline.environments {
-        for (name, value) in settings.variables.iter().flatten() {
-            if let Some(why) = secrets::suspicion(name, value) {
-                let place = ["environments", environment, "variables", name];
-                let problem = input.pipeline_file.error(
-                    "secret-in-environment",
-                    &place,
-                    format!("the value of `{name}` {why}"),
-                );
-                found.push(warning(problem).help(help));
+        for (table, entries) in [
+            ("values", &settings.values),
+            ("variables", &settings.variables),
+        ] {
+            for (name, value) in entries.iter().flatten() {
+                look(&["environments", environment, table], name, value);
             }
         }
     }

@@ -55,6 +55,17 @@ fn health_check(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
         ["CMD", program, ..] => SHELL_PROGRAMS.contains(program),
         _ => false,
     };
+    let image = input.pipeline.image.as_ref();
+    let probe = matches!(words.as_slice(), ["CMD", "/probe", ..]);
+    if probe && image.and_then(|image| image.probe) != Some(true) {
+        let message = "the health check runs `/probe`, and the image does not hold it";
+        let problem = input.task_file.error(
+            "no-probe",
+            &["containerDefinitions", &index, "healthCheck", "command"],
+            message,
+        );
+        found.push(warning(problem).help("set `probe = true` under [image]"));
+    }
     if own_base && shell {
         let message = "the image has no shell, curl or wget: this health check always fails";
         let problem = input.task_file.error(

@@ -15,7 +15,7 @@ pub struct Args {
     /// How problems are shown: full, concise, github, json.
     #[arg(long, default_value = "full", value_name = "FORMAT")]
     format: diagnostic::Format,
-    /// Write task definitions that are only accepted in another form as they should be. Comments are not kept.
+    /// Write files that are only accepted in another form as they should be. Comments, order and line ends stay as they are.
     #[arg(long)]
     fix: bool,
 }
@@ -23,36 +23,28 @@ pub struct Args {
 /// Runs `check`.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let project = Project::find()?;
-    let loaded = project.services()?;
+    let mut loaded = project.services()?;
     if loaded.is_empty() {
         return Err(bad_input(format!(
             "there is no pipeline.toml in {}",
             project.root.display()
         )));
     }
-    let services = report::count(loaded.len(), "service");
-    let mut problems = Vec::new();
-    for one in loaded {
-        match one.clean {
-            Some(clean)
-                if args.fix
-                    && one
-                        .problems
-                        .iter()
-                        .all(|problem| problem.severity != Severity::Error) =>
-            {
-                report::write(&clean.path, &clean.text)
-                    .with_context(|| format!("{} cannot be written", clean.path.display()))?;
-                ui::say(&format!("wrote {}", clean.path.display()));
-                problems.extend(
-                    one.problems
-                        .into_iter()
-                        .filter(|problem| problem.severity != Severity::Note),
-                );
-            }
-            _ => problems.extend(one.problems),
+    if args.fix {
+        let mut wrote = false;
+        for clean in loaded.iter().flat_map(|one| &one.clean) {
+            report::write(&clean.path, &clean.text)
+                .with_context(|| format!("{} cannot be written", clean.path.display()))?;
+            ui::say(&format!("wrote {}", clean.path.display()));
+            wrote = true;
+        }
+        if wrote {
+            // What is left is shown where it now stands.
+            loaded = project.services()?;
         }
     }
+    let services = report::count(loaded.len(), "service");
+    let problems: Vec<Diagnostic> = loaded.into_iter().flat_map(|one| one.problems).collect();
     report::problems(&problems, args.format);
     let count = |severity| {
         problems

@@ -18,7 +18,7 @@ pub struct Args {
 /// Runs `explain`.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Some(code) = &args.code else {
-        let list = rules::RULES.iter().fold(String::new(), |mut list, rule| {
+        let list = rules::all().fold(String::new(), |mut list, rule| {
             let _ = writeln!(list, "{:<24}  {}", rule.code, rule.what);
             list
         });

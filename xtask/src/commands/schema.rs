@@ -34,6 +34,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             service_config::schema::task_definition(),
         ),
         ("plan.schema.json", rollout::receipt::plan_schema()),
+        ("test-report.schema.json", go_test::report_schema()),
         ("receipt.schema.json", rollout::receipt::receipt_schema()),
     ];
     let mut stale = Vec::new();

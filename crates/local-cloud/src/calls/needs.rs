@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use crate::iam::policy::Context;
 use crate::place::Place;
 use crate::services::Service;
 
@@ -15,14 +16,24 @@ pub(crate) struct Need {
     pub(crate) action: String,
     /// ARNs; `*` alone when the action has no resources.
     pub(crate) resources: Vec<String>,
+    /// What conditions of policies may ask about.
+    pub(crate) context: Context,
 }
 
 impl Need {
-    fn new(action: &str, resources: Vec<String>) -> Self {
+    fn new(action: &str, resources: Vec<String>, context: &Context) -> Self {
         Self {
             action: action.to_owned(),
             resources,
+            context: context.clone(),
         }
+    }
+
+    /// The same with one more key for conditions.
+    fn with(mut self, key: &str, value: &str) -> Self {
+        self.context
+            .insert(key.to_lowercase(), vec![value.to_owned()]);
+        self
     }
 }
 
@@ -41,18 +52,28 @@ pub(crate) fn of_api(
         Service::Secrets => reader.secrets(operation),
         Service::Logs => reader.logs(operation),
         Service::Sts => reader.texts(&["RoleArn"]),
+        Service::Iam => reader.iam(),
+        Service::CloudWatch => reader.alarms(),
+        // Its Describe operations have no resources.
+        Service::Balancing => Vec::new(),
     };
     if resources.is_empty() {
         resources.push("*".to_owned());
     }
     let prefix = service.names().iam;
     let action = format!("{prefix}:{operation}");
-    let own = Need::new(&action, resources);
+    let context = reader.context();
+    let own = Need::new(&action, resources, &context);
     let mut all = vec![own.clone()];
     if service == Service::Ecs {
         let roles = reader.passed_roles(operation);
         if !roles.is_empty() {
-            all.push(Need::new("iam:PassRole", roles));
+            let to = match operation {
+                "CreateService" => "ecs.amazonaws.com",
+                _ => "ecs-tasks.amazonaws.com",
+            };
+            let need = Need::new("iam:PassRole", roles, &context);
+            all.push(need.with("iam:PassedToService", to));
         }
     }
     // Tags that are given when something is made need the permission to tag it.
@@ -72,7 +93,8 @@ pub(crate) fn of_api(
             "RunTask" => vec![place.arn("ecs", &format!("task/{}/*", reader.cluster()))],
             _ => own.resources,
         };
-        all.push(Need::new(&format!("{prefix}:TagResource"), resources));
+        let need = Need::new(&format!("{prefix}:TagResource"), resources, &context);
+        all.push(need.with(&format!("{prefix}:CreateAction"), operation));
     }
     all
 }
@@ -83,7 +105,7 @@ pub(crate) fn of_registry(operation: &str, repository: Option<&str>, place: &Pla
         || "*".to_owned(),
         |name| place.arn("ecr", &format!("repository/{name}")),
     );
-    Need::new(&format!("ecr:{operation}"), vec![resource])
+    Need::new(&format!("ecr:{operation}"), vec![resource], &Context::new())
 }
 
 /// A request that is looked through for names.
@@ -127,6 +149,52 @@ impl Reader<'_> {
     fn cluster(self) -> String {
         let cluster = self.request["cluster"].as_str().unwrap_or("default");
         cluster.rsplit('/').next().unwrap_or_default().to_owned()
+    }
+
+    fn context(self) -> Context {
+        let mut context = Context::new();
+        let mut put = |key: String, values| context.insert(key.to_lowercase(), values);
+        put(
+            "aws:RequestedRegion".to_owned(),
+            vec![self.place.region.clone()],
+        );
+        if self.request["cluster"].is_string() {
+            let arn = self
+                .place
+                .arn("ecs", &format!("cluster/{}", self.cluster()));
+            put("ecs:cluster".to_owned(), vec![arn]);
+        }
+        let tags = self.request["tags"].as_array().into_iter().flatten();
+        let tags: Vec<(String, String)> = tags
+            .filter_map(|tag| {
+                let text =
+                    |a: &str, b: &str| tag[a].as_str().or(tag[b].as_str()).map(str::to_owned);
+                Some((text("key", "Key")?, text("value", "Value")?))
+            })
+            .collect();
+        if !tags.is_empty() {
+            let keys = tags.iter().map(|(key, _)| key.clone()).collect();
+            put("aws:TagKeys".to_owned(), keys);
+        }
+        for (key, value) in tags {
+            put(format!("aws:RequestTag/{key}"), vec![value]);
+        }
+        context
+    }
+
+    fn alarms(self) -> Vec<String> {
+        let all = self.arns("cloudwatch", "alarm:", &["AlarmName", "AlarmNames"]);
+        if all.is_empty() {
+            return vec![self.place.arn("cloudwatch", "alarm:*")];
+        }
+        all
+    }
+
+    fn iam(self) -> Vec<String> {
+        let named = self.texts(&["RoleName"]).into_iter();
+        let mut all: Vec<String> = named.map(|name| self.place.role_arn(&name)).collect();
+        all.extend(self.texts(&["PolicySourceArn"]));
+        all
     }
 
     fn ecs(self, operation: &str) -> Vec<String> {

@@ -5,6 +5,8 @@
 
 pub(crate) mod cloud;
 mod error;
+mod events;
+mod faults;
 mod options;
 mod provision;
 mod save;
@@ -23,6 +25,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use error::Error;
+pub use events::{LogLine, ServiceEvent};
+pub use faults::Added;
 pub use options::{Options, Pace};
 pub use provision::{Provision, ProvisionPostgres, ProvisionTargetGroup, Provisioned};
 pub use status::{Sizes, Status, StatusService, StatusTarget, StatusTargetGroup};
@@ -33,6 +37,7 @@ use crate::ecs::{Ecs, Settings};
 use crate::files;
 use crate::http;
 use crate::instance::{DEFAULT_PORT, Instance, Lock};
+use crate::issuer::{Issuer, TokenRequest};
 use crate::runner::Runner;
 use crate::task::{Effect, Report};
 use cloud::{Cloud, Models, now};
@@ -132,9 +137,11 @@ impl Running {
         collect_blobs(&blobs, &models);
         let logs = state.load_logs()?;
         let provisioner = Provisioner::load(home, &state)?;
+        let key = home.join("state/issuer.pk8");
+        let issuer = Issuer::open(&key).map_err(|source| Error::Home { path: key, source })?;
         instance.serve_at(std::process::id(), port)?;
 
-        let cloud = Arc::new(Cloud::new(instance, blobs, models, logs));
+        let cloud = Arc::new(Cloud::new(instance, blobs, issuer, models, logs));
         let host: Arc<dyn crate::runner::Host> = Arc::clone(&cloud) as _;
         let runner = Arc::new(Runner::new(host, home.join("tasks"), options.helper())?);
         let dialer = Arc::clone(&runner);
@@ -212,6 +219,12 @@ impl Daemon {
         self.stop.send_replace(true);
     }
 
+    /// A token of the local issuer.
+    pub(crate) fn issue(&self, wanted: &TokenRequest) -> io::Result<String> {
+        let cloud = &self.cloud;
+        cloud.issuer.issue(wanted, &cloud.place.endpoint(), now())
+    }
+
     pub(crate) fn admin_token(&self) -> &str {
         &self.cloud.instance.admin_token
     }
@@ -260,6 +273,7 @@ async fn drive(daemon: Arc<Daemon>) {
             models.ecs.tick(now());
             (models.ecs.take_effects(), models.ecs.next_due())
         };
+        cloud.remember();
         cloud.dirty.notify_one();
         for effect in effects {
             daemon.perform(effect);
@@ -295,6 +309,8 @@ fn load(files: &Files, options: &Options, instance: &Instance) -> Result<Models,
     let ecs = match files.load_ecs(&pace)? {
         Some(mut ecs) => {
             ecs.restarted(now());
+            // Faults are not kept, and this was one.
+            ecs.set_capacity(None, now());
             ecs
         }
         None => Ecs::new(Settings {
@@ -309,6 +325,8 @@ fn load(files: &Files, options: &Options, instance: &Instance) -> Result<Models,
         ecr: files.load("ecr.json")?.unwrap_or_default(),
         ssm: files.load("ssm.json")?.unwrap_or_default(),
         secrets: files.load("secrets.json")?.unwrap_or_default(),
+        iam: files.load("iam.json")?.unwrap_or_default(),
+        alarms: files.load("alarms.json")?.unwrap_or_default(),
     })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A change is on disk at most 200 ms after it was made, so a killed daemon loses no more than that.
 
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -30,10 +31,8 @@ const JOURNAL: u64 = 64 << 20;
 #[derive(Debug)]
 pub(super) struct Files {
     folder: PathBuf,
-    ecs: u64,
-    ecr: u64,
-    ssm: u64,
-    secrets: u64,
+    /// The generation of each file that is on disk.
+    saved: BTreeMap<&'static str, u64>,
     /// Records are missing from the journal: it must be written anew.
     journal_broken: bool,
 }
@@ -54,10 +53,7 @@ impl Files {
         })?;
         Ok(Self {
             folder,
-            ecs: 0,
-            ecr: 0,
-            ssm: 0,
-            secrets: 0,
+            saved: BTreeMap::new(),
             journal_broken: false,
         })
     }
@@ -135,54 +131,46 @@ impl Files {
     fn batch(&mut self, cloud: &Cloud) -> Batch {
         let mut batch = Batch::default();
         let models = cloud.models();
-        let mut take = |name,
-                        saved: &mut u64,
-                        generation: u64,
-                        text: serde_json::Result<Vec<u8>>| {
-            match text {
-                Ok(text) => {
-                    *saved = generation;
-                    batch.whole.push((name, text));
-                }
-                Err(error) => tracing::error!(%error, name, "the state cannot be written as JSON"),
-            }
-        };
-        let generation = models.ecs.generation();
-        if self.ecs != generation {
-            take(
-                "ecs.json",
-                &mut self.ecs,
-                generation,
-                serde_json::to_vec(&models.ecs),
-            );
-        }
-        let generation = models.ecr.generation();
-        if self.ecr != generation {
-            take(
-                "ecr.json",
-                &mut self.ecr,
-                generation,
-                serde_json::to_vec(&models.ecr),
-            );
-        }
-        let generation = models.ssm.generation();
-        if self.ssm != generation {
-            take(
-                "ssm.json",
-                &mut self.ssm,
-                generation,
-                serde_json::to_vec(&models.ssm),
-            );
-        }
-        let generation = models.secrets.generation();
-        if self.secrets != generation {
-            take(
-                "secrets.json",
-                &mut self.secrets,
-                generation,
-                serde_json::to_vec(&models.secrets),
-            );
-        }
+        let saved = &mut self.saved;
+        take(
+            &mut batch,
+            saved,
+            "ecs.json",
+            models.ecs.generation(),
+            &models.ecs,
+        );
+        take(
+            &mut batch,
+            saved,
+            "ecr.json",
+            models.ecr.generation(),
+            &models.ecr,
+        );
+        take(
+            &mut batch,
+            saved,
+            "ssm.json",
+            models.ssm.generation(),
+            &models.ssm,
+        );
+        let secrets = &models.secrets;
+        take(
+            &mut batch,
+            saved,
+            "secrets.json",
+            secrets.generation(),
+            secrets,
+        );
+        let alarms = &models.alarms;
+        let generation = alarms.generation();
+        take(&mut batch, saved, "alarms.json", generation, alarms);
+        take(
+            &mut batch,
+            saved,
+            "iam.json",
+            models.iam.generation(),
+            &models.iam,
+        );
         drop(models);
         batch.journal = cloud.logs().take_pending();
         batch
@@ -196,7 +184,7 @@ impl Files {
             let path = self.folder.join(name);
             if let Err(source) = files::write(&path, &text) {
                 // Written again with the next change.
-                self.forget(name);
+                self.saved.insert(name, u64::MAX);
                 failed = Some(Error::Home { path, source });
             }
         }
@@ -223,14 +211,25 @@ impl Files {
         self.journal_broken = false;
         Ok(())
     }
+}
 
-    fn forget(&mut self, name: &str) {
-        match name {
-            "ecs.json" => self.ecs = u64::MAX,
-            "ecr.json" => self.ecr = u64::MAX,
-            "ssm.json" => self.ssm = u64::MAX,
-            _ => self.secrets = u64::MAX,
+/// Takes one file's content when it is not the one on disk. Nothing was saved of what never changed.
+fn take(
+    batch: &mut Batch,
+    saved: &mut BTreeMap<&'static str, u64>,
+    name: &'static str,
+    generation: u64,
+    model: &impl Serialize,
+) {
+    if saved.get(name).copied().unwrap_or_default() == generation {
+        return;
+    }
+    match serde_json::to_vec(model) {
+        Ok(text) => {
+            saved.insert(name, generation);
+            batch.whole.push((name, text));
         }
+        Err(error) => tracing::error!(%error, name, "the state cannot be written as JSON"),
     }
 }
 

@@ -1,13 +1,13 @@
-//! The one port: AWS's APIs at `/`, the registry at `/v2/`, the project's own client at `/_local/`.
+//! The one port: AWS's APIs at `/`, the registry at `/v2/`, the issuer's public key at `/.well-known/`, the project's own client at `/_local/`.
 
 mod admin;
 mod answer;
 mod api;
 mod record;
 mod registry;
+mod stream;
 mod wire;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 
 use crate::daemon::Daemon;
+use crate::daemon::cloud::now;
+use crate::issuer;
+use stream::Stream;
 
 /// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_mins(1);
@@ -47,9 +50,17 @@ pub(crate) async fn serve(
         // Answers are small and should not wait for each other.
         let _ = stream.set_nodelay(true);
         let daemon = Arc::clone(&daemon);
+        let stream = Stream::new(stream);
+        let reset = stream.reset();
         let service = service_fn(move |request| {
-            let daemon = Arc::clone(&daemon);
-            async move { Ok::<_, Infallible>(route(&daemon, request).await) }
+            let (daemon, reset) = (Arc::clone(&daemon), reset.clone());
+            async move {
+                let answer = route(&daemon, request).await;
+                if answer.extensions().get::<answer::Broken>().is_some() {
+                    return Err(reset.order());
+                }
+                Ok(dated(&daemon, answer))
+            }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -76,9 +87,31 @@ async fn route(
     let path = request.uri().path();
     if path == "/v2" || path.starts_with("/v2/") {
         registry::handle(&daemon.cloud, request).await
+    } else if path == "/.well-known/openid-configuration" {
+        answer::json(200, &issuer::discovery(&daemon.cloud.place.endpoint()))
+    } else if path == "/.well-known/jwks" {
+        answer::json(200, &daemon.cloud.issuer.keys())
     } else if path.starts_with("/_local/") {
         admin::handle(daemon, request).await
     } else {
         api::handle(&daemon.cloud, request).await
+    }
+}
+
+/// Puts the date of a clock that is made wrong into the answer; clients set theirs by it.
+fn dated(daemon: &Daemon, answer: answer::Answer) -> answer::Answer {
+    let now = now();
+    let skewed = daemon.cloud.skewed(now);
+    if skewed == now {
+        return answer;
+    }
+    let date = i64::try_from(skewed).ok();
+    let date = date.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    match date {
+        Some(date) => {
+            let text = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            answer::with(answer, "date", &text)
+        }
+        None => answer,
     }
 }

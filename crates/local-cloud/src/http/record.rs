@@ -12,8 +12,10 @@ use crate::task::Millis;
 pub(super) struct Outcome<'a> {
     /// `ok`, or the error's code.
     pub(super) code: &'a str,
-    /// HTTP status.
+    /// HTTP status; 0 without an answer.
     pub(super) status: u16,
+    /// The faults that it met.
+    pub(super) fault: Option<&'a str>,
 }
 
 /// Puts a request into the log: a line for each permission that it needed.
@@ -38,7 +40,7 @@ pub(super) fn record(
             outcome: outcome.code.to_owned(),
             status: outcome.status,
             implied_by: (number > 0).then(|| first.unwrap_or_default().to_owned()),
-            fault: None,
+            fault: outcome.fault.map(str::to_owned),
         })
         .collect();
     cloud.calls.append(&lines);
@@ -48,7 +50,9 @@ pub(super) fn record(
 pub(super) fn caller(signer: Result<&Identity, &ApiError>) -> String {
     match signer {
         Ok(identity) => identity.arn.clone(),
-        Err(error) if error.code == "MissingAuthenticationTokenException" => "anonymous".to_owned(),
+        Err(error) if error.code.starts_with("MissingAuthenticationToken") => {
+            "anonymous".to_owned()
+        }
         Err(_) => "refused".to_owned(),
     }
 }

@@ -150,6 +150,29 @@ pub fn start(folder: &Path) -> Result<Server, PostgresError> {
     Ok(server)
 }
 
+/// Stops the server that is described in `folder`, if there is one and it runs, and removes its data: for one that is thrown away, also when its start failed.
+pub fn discard(folder: &Path) -> Result<(), PostgresError> {
+    let path = folder.join("server.json");
+    let record = match fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice::<Record>(&bytes)
+            .map_err(|why| PostgresError::Record { path, why })?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(at(&path)(error)),
+    };
+    if !record.place.is_dir() {
+        return Ok(());
+    }
+    let server = Server {
+        binaries: Binaries::find().ok_or(PostgresError::Absent)?,
+        account: Account::choose().map_err(|()| PostgresError::NoAccount)?,
+        record,
+    };
+    if server.data().join("postmaster.pid").exists() && server.runs()? {
+        server.stop()?;
+    }
+    fs::remove_dir_all(&server.record.place).map_err(at(&server.record.place))
+}
+
 impl Server {
     /// The port it listens on, on 127.0.0.1.
     pub fn port(&self) -> u16 {
@@ -185,12 +208,6 @@ impl Server {
             .args(["-m", "fast", "-w", "-t", "30"])
             .output();
         finished("pg_ctl", output).map(drop)
-    }
-
-    /// Stops it and removes its data: for a server that is thrown away.
-    pub fn remove(self) -> Result<(), PostgresError> {
-        self.stop()?;
-        fs::remove_dir_all(&self.record.place).map_err(at(&self.record.place))
     }
 
     fn data(&self) -> PathBuf {
@@ -367,13 +384,11 @@ mod tests {
     use super::*;
 
     /// Removes the server whatever becomes of the test.
-    struct Removed(Option<Server>);
+    struct Discarded<'a>(&'a Path);
 
-    impl Drop for Removed {
+    impl Drop for Discarded<'_> {
         fn drop(&mut self) {
-            if let Some(server) = self.0.take() {
-                let _ = server.remove();
-            }
+            let _ = discard(self.0);
         }
     }
 
@@ -385,8 +400,7 @@ mod tests {
             Err(PostgresError::Absent | PostgresError::NoAccount) => return,
             other => other.unwrap(),
         };
-        let guard = Removed(Some(first));
-        let first = guard.0.as_ref().unwrap();
+        let _guard = Discarded(&folder);
         let url = first.database("api").unwrap();
         assert_eq!(first.database("api").unwrap(), url);
         assert!(matches!(first.database("a b"), Err(PostgresError::Name(_))));
@@ -400,6 +414,24 @@ mod tests {
         let third = start(&folder).unwrap();
         assert_eq!(third.port(), first.port());
         assert!(third.runs().unwrap());
+    }
+
+    #[test]
+    fn a_discarded_server_leaves_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("postgres");
+        discard(&folder).unwrap();
+        let server = match start(&folder) {
+            Err(PostgresError::Absent | PostgresError::NoAccount) => return,
+            other => other.unwrap(),
+        };
+        discard(&folder).unwrap();
+        assert!(!server.record.place.exists());
+        assert!(
+            std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())).is_err(),
+            "it still listens"
+        );
+        discard(&folder).unwrap();
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod deployment;
 mod provisioning;
 mod registry;
 mod support;
+mod web_identity;
 
 use std::ffi::OsString;
 use std::panic::catch_unwind;
@@ -29,6 +30,7 @@ const TESTS: &[&[Test]] = &[
     deployment::TESTS,
     provisioning::TESTS,
     registry::TESTS,
+    web_identity::TESTS,
 ];
 
 fn main() -> ExitCode {

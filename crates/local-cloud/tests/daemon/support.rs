@@ -166,8 +166,26 @@ pub fn get_url(url: &str) -> (u16, String) {
     (head[9..12].parse().unwrap(), body.to_owned())
 }
 
-/// The headers of a signed request to `/`.
+/// An access key.
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub id: String,
+    pub secret: String,
+    pub token: Option<String>,
+}
+
+/// The headers of a request to `/`, signed with the instance's own key.
 pub fn signed(instance: &Instance, target: &str, body: &[u8]) -> Headers {
+    let key = Key {
+        id: instance.access_key_id.clone(),
+        secret: instance.secret_access_key.clone(),
+        token: None,
+    };
+    signed_with(&key, instance, target, body)
+}
+
+/// The headers of a signed request to `/`.
+pub fn signed_with(key: &Key, instance: &Instance, target: &str, body: &[u8]) -> Headers {
     let service = match target.split('.').next().unwrap() {
         "AmazonEC2ContainerServiceV20141113" => "ecs",
         "AmazonEC2ContainerRegistry_V20150921" => "ecr",
@@ -179,9 +197,16 @@ pub fn signed(instance: &Instance, target: &str, body: &[u8]) -> Headers {
         .strftime("%Y%m%dT%H%M%SZ")
         .to_string();
     let scope = format!("{}/{}/{service}/aws4_request", &date[..8], instance.region);
-    let names = "content-type;host;x-amz-date;x-amz-target";
+    let (token_name, token_line) = match &key.token {
+        Some(token) => (
+            "x-amz-security-token;",
+            format!("x-amz-security-token:{token}\n"),
+        ),
+        None => ("", String::new()),
+    };
+    let names = format!("content-type;host;x-amz-date;{token_name}x-amz-target");
     let canonical = format!(
-        "POST\n/\n\ncontent-type:application/x-amz-json-1.1\nhost:127.0.0.1:{}\nx-amz-date:{date}\nx-amz-target:{target}\n\n{names}\n{}",
+        "POST\n/\n\ncontent-type:application/x-amz-json-1.1\nhost:127.0.0.1:{}\nx-amz-date:{date}\n{token_line}x-amz-target:{target}\n\n{names}\n{}",
         instance.port,
         hex::encode(Sha256::digest(body))
     );
@@ -189,23 +214,27 @@ pub fn signed(instance: &Instance, target: &str, body: &[u8]) -> Headers {
         "AWS4-HMAC-SHA256\n{date}\n{scope}\n{}",
         hex::encode(Sha256::digest(canonical))
     );
-    let mut key = format!("AWS4{}", instance.secret_access_key).into_bytes();
+    let mut signing = format!("AWS4{}", key.secret).into_bytes();
     for part in scope.split('/').chain([text.as_str()]) {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+        let mut mac = Hmac::<Sha256>::new_from_slice(&signing).unwrap();
         mac.update(part.as_bytes());
-        key = mac.finalize().into_bytes().to_vec();
+        signing = mac.finalize().into_bytes().to_vec();
     }
     let authorization = format!(
         "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={}",
-        instance.access_key_id,
-        hex::encode(key)
+        key.id,
+        hex::encode(signing)
     );
-    [
+    let mut headers: Headers = [
         ("content-type", "application/x-amz-json-1.1"),
         ("x-amz-date", &date),
         ("x-amz-target", target),
         ("authorization", &authorization),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .to_vec()
+    .to_vec();
+    if let Some(token) = &key.token {
+        headers.push(("x-amz-security-token".to_owned(), token.clone()));
+    }
+    headers
 }

@@ -153,13 +153,13 @@ pub(super) fn error(service: Service, error: &ApiError, id: &str) -> String {
         ),
         namespace = namespace(service),
         side = side,
-        code = code(error.code),
+        code = error.code,
         message = escape(&error.message),
         id = id,
     )
 }
 
-/// The names that the JSON services have for what is wrong with a signature, and those of the query protocol.
+/// The names that the JSON services have for why a caller is refused, and those of the query protocol.
 const CODES: [(&str, &str); 6] = [
     ("UnrecognizedClientException", "InvalidClientTokenId"),
     ("InvalidSignatureException", "SignatureDoesNotMatch"),
@@ -172,21 +172,13 @@ const CODES: [(&str, &str); 6] = [
     ("AccessDeniedException", "AccessDenied"),
 ];
 
-/// An error's name in this protocol.
-pub(super) fn code(code: &'static str) -> &'static str {
-    CODES
-        .iter()
-        .find(|(json, _)| *json == code)
-        .map_or(code, |(_, query)| query)
-}
-
-/// What is wrong with a signature is 403 here, and 400 in the JSON protocol.
-pub(super) fn status(error: &ApiError) -> u16 {
-    if CODES.iter().any(|(json, _)| *json == error.code) {
-        403
-    } else {
-        error.status
+/// A refusal in this protocol: another name, and 403 where the JSON protocol has 400.
+pub(super) fn refusal(mut error: ApiError) -> ApiError {
+    if let Some((_, code)) = CODES.iter().find(|(json, _)| *json == error.code) {
+        error.code = code;
+        error.status = 403;
     }
+    error
 }
 
 fn namespace(service: Service) -> String {

@@ -1,0 +1,133 @@
+//! What is wrong with the files as such, and what is accepted in another form.
+
+use super::Group::{Accepted, Files};
+use super::{Rule, rule};
+
+pub(super) const RULES: &[Rule] = &[
+    rule(
+        Files,
+        "unreadable-file",
+        "A file is missing, is a link, or is no text",
+        "Nothing can be said about what cannot be read; a link may lead out of the service's folder",
+        "Put the file where the pipeline file says",
+    ),
+    rule(
+        Files,
+        "toml-syntax",
+        "pipeline.toml is not TOML",
+        "It cannot be read further",
+        "See the marked place",
+    ),
+    rule(
+        Files,
+        "json-syntax",
+        "The task definition is not JSON",
+        "It cannot be read further; comments and trailing commas are fine",
+        "See the marked place",
+    ),
+    rule(
+        Files,
+        "repeated-key",
+        "A name stands twice in one object",
+        "JSON keeps one of the two in silence",
+        "Keep one",
+    ),
+    rule(
+        Files,
+        "unknown-key",
+        "A key that nothing reads",
+        "A misspelt key would be ignored, and what it meant not done",
+        "Mend the spelling, or take it out",
+    ),
+    rule(
+        Files,
+        "missing-key",
+        "A key that must be there is not",
+        "There is no sensible default",
+        "Add it",
+    ),
+    rule(
+        Files,
+        "wrong-type",
+        "A value is of another type than its key takes",
+        "ECS would refuse it",
+        "See the message",
+    ),
+    rule(
+        Files,
+        "unknown-value",
+        "A word that is not one of those that can stand there",
+        "ECS would refuse it",
+        "Use one of the words in the message",
+    ),
+    rule(
+        Files,
+        "out-of-range",
+        "A number outside its range",
+        "ECS would refuse it",
+        "See the message for the range",
+    ),
+    rule(
+        Files,
+        "not-a-duration",
+        "A length of time that cannot be read",
+        "A timeout must be certain",
+        "Write \"90s\", \"15m\" or \"1h30m\"",
+    ),
+    rule(
+        Files,
+        "bare-containers",
+        "The task definition is a bare list of containers",
+        "Terraform takes such a list; RegisterTaskDefinition takes an object",
+        "Write {\"family\": …, \"containerDefinitions\": […]} around it",
+    ),
+    rule(
+        Files,
+        "unquoted-placeholder",
+        "A placeholder stands where a value would, without quotes",
+        "The file is not JSON; only strings are filled in",
+        "Write the value itself; where an environment has another, put it into [environments.NAME.override]",
+    ),
+    rule(
+        Accepted,
+        "encoding",
+        "The file is UTF-16 or begins with a byte order mark",
+        "Other tools refuse it",
+        "`cargo xtask check --fix` writes plain UTF-8",
+    ),
+    rule(
+        Accepted,
+        "wrapped-document",
+        "The document is wrapped in `taskDefinition`, as a describe call answers",
+        "RegisterTaskDefinition takes what is inside",
+        "`cargo xtask check --fix` unwraps it",
+    ),
+    rule(
+        Accepted,
+        "read-only-member",
+        "A member that ECS answers and does not take",
+        "RegisterTaskDefinition refuses it",
+        "`cargo xtask check --fix` takes it out",
+    ),
+    rule(
+        Accepted,
+        "null-member",
+        "A member is null",
+        "ECS takes a member or none",
+        "`cargo xtask check --fix` takes it out",
+    ),
+    rule(
+        Accepted,
+        "size-spelling",
+        "CPU or memory is not written as a string of digits",
+        "ECS has several spellings for one size; a review should not have to know them",
+        "`cargo xtask check --fix` writes the digits",
+    ),
+    rule(
+        Accepted,
+        "trailing-comma",
+        "A comma stands before a closing bracket",
+        "Other tools refuse it",
+        "`cargo xtask check --fix` takes it out; comments stay",
+    ),
+];

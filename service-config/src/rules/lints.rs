@@ -1,0 +1,133 @@
+//! What nobody would refuse and teams regret.
+
+use super::Group::{CostOfError, Security, ZeroDowntime};
+use super::{Rule, rule};
+
+pub(super) const RULES: &[Rule] = &[
+    rule(
+        ZeroDowntime,
+        "no-health-check",
+        "The deployed container has no health check",
+        "ECS takes it for healthy as soon as its process runs, and stops the old tasks",
+        "Add `healthCheck` with a command of the program itself",
+    ),
+    rule(
+        ZeroDowntime,
+        "shell-health-check",
+        "A health check needs a shell, curl or wget that the image does not hold",
+        "It always fails, and the rollout with it",
+        "Let the program check itself",
+    ),
+    rule(
+        ZeroDowntime,
+        "few-healthy-tasks",
+        "A rollout may go below half of the tasks",
+        "The rest must carry all requests",
+        "Raise minimum-healthy-percent",
+    ),
+    rule(
+        ZeroDowntime,
+        "cannot-roll",
+        "No task may stop and none may start",
+        "The rollout stands still until the timeout",
+        "Leave room for one task more",
+    ),
+    rule(
+        ZeroDowntime,
+        "short-timeout",
+        "The timeout comes before ECS can have decided",
+        "A deployment would be called failed that ECS is still judging",
+        "Give it longer",
+    ),
+    rule(
+        ZeroDowntime,
+        "no-circuit-breaker",
+        "The pipeline file asks for no circuit breaker",
+        "When longshore is not watching any more, nothing ends a rollout that cannot succeed",
+        "Set circuit-breaker = true",
+    ),
+    rule(
+        ZeroDowntime,
+        "short-stop-timeout",
+        "A container is killed before the service has had its grace",
+        "Requests under way are cut off",
+        "Raise `stopTimeout`",
+    ),
+    rule(
+        ZeroDowntime,
+        "no-probe",
+        "A health check runs `/probe`, which the image does not hold",
+        "It always fails, and the rollout with it",
+        "Set probe = true under [image]",
+    ),
+    rule(
+        Security,
+        "secret-in-environment",
+        "A value that looks like a secret, in the environment",
+        "Anyone who may describe the task definition reads it, for as long as the revision exists",
+        "Put it into SSM or Secrets Manager",
+    ),
+    rule(
+        Security,
+        "secret-not-a-reference",
+        "A secret that is no reference to SSM or Secrets Manager",
+        "The task cannot start; and it may be the secret itself",
+        "Write a parameter's name or a secret's whole ARN",
+    ),
+    rule(
+        Security,
+        "privileged",
+        "A container has the rights of the instance's root",
+        "A break-in owns the host",
+        "Take `privileged` out",
+    ),
+    rule(
+        Security,
+        "root-user",
+        "A container runs as root",
+        "A break-in has more to work with",
+        "Take `user` out, or name another",
+    ),
+    rule(
+        Security,
+        "writable-root",
+        "The root file system can be written",
+        "A break-in can stay",
+        "Set `readonlyRootFilesystem` to true",
+    ),
+    rule(
+        Security,
+        "floating-image",
+        "A sidecar's image is not pinned by digest",
+        "Two tasks of one revision may run different programs",
+        "Write repository@sha256:…",
+    ),
+    rule(
+        Security,
+        "no-log-configuration",
+        "A container's output goes nowhere",
+        "Nobody can tell why it failed, or what it did",
+        "Add `logConfiguration`",
+    ),
+    rule(
+        CostOfError,
+        "architecture-mismatch",
+        "Image and task are of different architectures",
+        "No container would start",
+        "Make `platform` and `runtimePlatform` agree",
+    ),
+    rule(
+        CostOfError,
+        "memory-over-task",
+        "The containers ask for more memory than the task has",
+        "ECS refuses it",
+        "Raise the task's memory",
+    ),
+    rule(
+        CostOfError,
+        "no-execution-role",
+        "There is no execution role, and the task needs one",
+        "Image, secrets or logs cannot be reached, and no task starts",
+        "Name one in `executionRoleArn`",
+    ),
+];
