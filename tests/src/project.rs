@@ -151,7 +151,8 @@ impl Project {
         self.git(&["rev-parse", "HEAD"])
     }
 
-    fn git(&self, args: &[&str]) -> String {
+    /// Runs git in the project; gives what it printed.
+    pub fn git(&self, args: &[&str]) -> String {
         let output = Command::new("git")
             .args([
                 "-c",

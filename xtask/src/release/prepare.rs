@@ -46,8 +46,8 @@ pub struct Ready {
     pub cloud: Cloud,
     /// What was built.
     pub commit: Commit,
-    /// Its image.
-    pub image: image::Image,
+    /// Its image, or one for each platform.
+    pub images: image::ImageSet,
 }
 
 impl Preparation<'_> {
@@ -78,7 +78,7 @@ impl Preparation<'_> {
         Ok(Ready {
             cloud,
             commit,
-            image: built.image,
+            images: built.images,
         })
     }
 

@@ -16,7 +16,7 @@ use crate::ui::Ui;
 pub async fn push(
     cloud: &Cloud,
     service: &Service,
-    image: &image::Image,
+    images: &image::ImageSet,
     commit: &Commit,
     ui: &mut Ui,
 ) -> anyhow::Result<String> {
@@ -53,7 +53,7 @@ pub async fn push(
     )?)?;
     // Sources that differ from their commit get a tag of their own, so that a commit's tag never moves.
     let tag = if commit.dirty {
-        format!("{}-{}", commit.short(), &image.manifest_digest.hex()[..12])
+        format!("{}-{}", commit.short(), &images.digest().hex()[..12])
     } else {
         commit.name.clone()
     };
@@ -61,7 +61,7 @@ pub async fn push(
     if section.latest.unwrap_or(false) {
         tags.push("latest".to_owned());
     }
-    let pushed = sent(&client, path, image, &tags, ui).await?;
+    let pushed = sent(&client, path, images, &tags, ui).await?;
     let what = match pushed.uploaded_bytes {
         0 => "all of it was there already".to_owned(),
         bytes => format!("{:.1} MB sent", mega(bytes)),
@@ -74,7 +74,7 @@ pub async fn push(
 pub async fn reference(
     cloud: &Cloud,
     service: &Service,
-    image: &image::Image,
+    images: &image::ImageSet,
 ) -> anyhow::Result<String> {
     let name = service.pipeline.registry.repository.as_str();
     let Some(repository) = cloud.aws.repository(name).await? else {
@@ -86,20 +86,20 @@ pub async fn reference(
             Some("the first `cargo xtask deploy` creates it where pipeline.toml says so"),
         ));
     };
-    Ok(format!("{}@{}", repository.uri, image.manifest_digest))
+    Ok(format!("{}@{}", repository.uri, images.digest()))
 }
 
 /// Pushes, and shows how far it is.
 async fn sent(
     client: &Client,
     path: &str,
-    image: &image::Image,
+    images: &image::ImageSet,
     tags: &[String],
     ui: &mut Ui,
 ) -> Result<Pushed, registry::Error> {
     let (steps, mut seen) = tokio::sync::mpsc::unbounded_channel();
     // A receiver that is gone means that the push has ended.
-    let push = client.push(path, image, tags, move |step| drop(steps.send(step)));
+    let push = client.push(path, images, tags, move |step| drop(steps.send(step)));
     tokio::pin!(push);
     let mut sizes = BTreeMap::new();
     loop {
