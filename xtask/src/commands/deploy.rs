@@ -130,6 +130,7 @@ async fn prepare(
         preparation.service,
         &ready.images,
         &ready.commit,
+        interrupt,
         ui,
     )
     .await?;

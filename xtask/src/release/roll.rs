@@ -104,7 +104,7 @@ fn show(event: Event, ui: &mut Ui) {
                     let _ = write!(text, ", {count} {what}");
                 }
             }
-            ui.progress(&text);
+            ui.progress_of(running.into(), desired.into(), &text);
         }
         Event::Service(message) => tracing::info!("{message}"),
         Event::Retrying(what) => ui.line(&format!("trying again: {what}")),
