@@ -10,6 +10,7 @@ mod interrupts;
 mod messages;
 mod plans;
 mod release;
+mod rollouts;
 mod testing;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

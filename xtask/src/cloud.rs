@@ -7,7 +7,8 @@ use std::time::Duration;
 use aws::{Access, Aws, Connection, ErrorKind};
 use local_cloud::client::{self, Instance, Started};
 use local_cloud::daemon::{Provision, ProvisionPostgres, ProvisionTargetGroup};
-use rollout::plan::{LoadBalancer, NewService, ServiceSettings};
+use rollout::facts::ServiceDeploymentView;
+use rollout::plan::{Breaker, LoadBalancer, NewService, ServiceSettings};
 use serde_json::Value;
 use service_config::{Embedded, Environment, Inputs, NetworkMode, Service};
 
@@ -32,6 +33,61 @@ pub struct Cloud {
     pub url: Option<String>,
     /// How to make the service when it is not there.
     pub create: Option<NewService>,
+}
+
+/// What a revision is known by.
+#[derive(Clone, Debug, Default)]
+pub struct Release {
+    /// Commit that was built.
+    pub commit: Option<String>,
+    /// ARN of who registered it.
+    pub registered_by: Option<String>,
+    /// Image of the deployed container.
+    pub image: Option<String>,
+}
+
+impl Release {
+    /// Digest of the image, without its algorithm.
+    pub fn digest(&self) -> Option<&str> {
+        let image = self.image.as_deref()?;
+        image.split_once("@sha256:").map(|(_, digest)| digest)
+    }
+
+    /// Who registered it: the last part of the ARN, a session's or a user's name.
+    pub fn who(&self) -> Option<&str> {
+        let arn = self.registered_by.as_deref()?;
+        arn.rsplit(['/', ':']).next()
+    }
+}
+
+impl Cloud {
+    /// What the revisions of these rollouts are known by. One that was deleted since is left out.
+    pub async fn releases(
+        &self,
+        records: &[ServiceDeploymentView],
+        service: &Service,
+    ) -> BTreeMap<String, Release> {
+        let names = records.iter().map(|record| record.task_definition.clone());
+        let names: BTreeSet<String> = names.collect();
+        let container = &service.pipeline.deploy.container;
+        let found = self.aws.releases(names).await;
+        found
+            .into_iter()
+            .map(|(arn, (revision, document))| {
+                let containers = document["containerDefinitions"].as_array();
+                let own = containers
+                    .into_iter()
+                    .flatten()
+                    .find(|c| c["name"] == container.as_str());
+                let release = Release {
+                    commit: revision.tags.get("longshore:commit").cloned(),
+                    registered_by: revision.registered_by,
+                    image: own.and_then(|own| own["image"].as_str()).map(str::to_owned),
+                };
+                (arn, release)
+            })
+            .collect()
+    }
 }
 
 /// Connects to the AWS of an environment; starts and furnishes the embedded one where that is meant.
@@ -61,7 +117,7 @@ pub async fn open(
         ui.line(&format!("PostgreSQL: {postgres}"));
     }
     let mut cloud = connect(service, settings, Some(&instance)).await?;
-    cloud.url = provisioned.url;
+    cloud.url = cloud.url.or(provisioned.url);
     cloud.create = Some(NewService {
         desired_count: embedded.desired_count.unwrap_or(2),
         load_balancer: container_port(service)
@@ -132,11 +188,11 @@ pub async fn look(
     };
     let mut cloud = connect(service, settings, Some(&instance)).await?;
     let status = instance.status().await?;
-    cloud.url = status
+    let own = status
         .services
         .into_iter()
-        .find(|s| s.name == cloud.service)
-        .and_then(|s| s.url);
+        .find(|s| s.name == cloud.service);
+    cloud.url = cloud.url.or(own.and_then(|own| own.url));
     Ok(cloud)
 }
 
@@ -198,7 +254,7 @@ async fn connect(
             .service
             .clone()
             .unwrap_or_else(|| service.pipeline.service.name.clone()),
-        url: None,
+        url: settings.url.clone(),
         create: None,
     })
 }
@@ -220,7 +276,10 @@ pub fn service_settings(service: &Service) -> ServiceSettings {
     ServiceSettings {
         minimum_healthy_percent: deploy.minimum_healthy_percent,
         maximum_percent: deploy.maximum_percent,
-        circuit_breaker: deploy.circuit_breaker,
+        circuit_breaker: deploy.circuit_breaker.map(|on| Breaker {
+            enable: on,
+            rollback: on,
+        }),
     }
 }
 

@@ -3,9 +3,11 @@
 pub mod build;
 pub mod check;
 pub mod deploy;
+pub mod diff;
 pub mod explain;
 pub mod history;
 pub mod local;
+pub mod logs;
 pub mod plan;
 pub mod render;
 pub mod rollback;
@@ -13,6 +15,7 @@ pub mod schema;
 pub mod simulate;
 pub mod status;
 pub mod test;
+pub mod workflows;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -68,8 +71,11 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Deploy(args) => block_on(deploy::run(args)),
         Command::Rollback(args) => block_on(rollback::run(args)),
         Command::History(args) => block_on(history::run(args)),
+        Command::Logs(args) => block_on(logs::run(args)),
         Command::Plan(args) => block_on(plan::run(args)),
         Command::Status(args) => block_on(status::run(args)),
+        Command::Diff(args) => diff::run(&args),
+        Command::Workflows(args) => workflows::run(&args),
         Command::Test(args) => block_on(test::run(args)),
         Command::Local(args) => block_on(local::run(args)),
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use rollout::execute::End;
+use crate::release::NotReady;
 
 /// A build, test or push stage failed; nothing live was touched.
 pub const STAGE_FAILED: u8 = 1;
@@ -22,14 +22,10 @@ impl From<Code> for ExitCode {
     }
 }
 
-impl From<End> for Code {
-    fn from(end: End) -> Self {
-        Self(match end {
-            End::Unchanged | End::Succeeded => 0,
-            End::Refused => 3,
-            End::RolledBack => 4,
-            End::Failed => 5,
-        })
+impl Code {
+    /// The number.
+    pub fn number(self) -> u8 {
+        self.0
     }
 }
 
@@ -66,6 +62,9 @@ fn failure(code: Code, message: impl Into<String>, hint: Option<&str>) -> anyhow
 
 /// The code that an error ends the program with.
 pub fn code_of(error: &anyhow::Error) -> Code {
+    if error.is::<NotReady>() {
+        return REFUSED;
+    }
     error
         .downcast_ref::<Failure>()
         .map_or(Code(STAGE_FAILED), |failure| failure.code)

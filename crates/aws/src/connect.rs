@@ -7,6 +7,7 @@ use aws_credential_types::Credentials;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use crate::error::Error;
+use crate::signed::Signed;
 
 /// Where AWS is and who asks. What is none comes from the environment: variables, profiles, web identity (OIDC), instance roles.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +52,7 @@ pub struct Aws {
     pub(crate) ecs: aws_sdk_ecs::Client,
     pub(crate) ecr: aws_sdk_ecr::Client,
     pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
+    pub(crate) signed: Signed,
     sts: aws_sdk_sts::Client,
     region: Option<String>,
 }
@@ -78,6 +80,7 @@ impl Aws {
             ecs: aws_sdk_ecs::Client::new(&config),
             ecr: aws_sdk_ecr::Client::new(&config),
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
+            signed: Signed::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
             region: config.region().map(ToString::to_string),
         }

@@ -1,11 +1,13 @@
 //! ECS: one method an operation, and `rollout`'s calls on top.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use aws_sdk_ecs::types::{
-    AwsVpcConfiguration, DeploymentCircuitBreaker, DeploymentConfiguration, DesiredStatus,
-    LoadBalancer, NetworkConfiguration, StopServiceDeploymentStopType, TaskDefinitionField,
+    AwsVpcConfiguration, DeploymentCircuitBreaker, DeploymentConfiguration, LoadBalancer,
+    NetworkConfiguration, StopServiceDeploymentStopType, Tag, TaskDefinitionField,
 };
 use rollout::execute::{Answer, Call, CallError};
-use rollout::facts::{Facts, ServiceDeploymentView, ServiceView, TaskView};
+use rollout::facts::{Facts, RevisionView, ServiceDeploymentView, ServiceView};
 use rollout::plan::{NewService, ServiceSettings};
 use serde_json::Value;
 
@@ -57,6 +59,51 @@ impl Aws {
                 stream,
                 lines,
             } => Answer::Log(self.log_tail(&group, &stream, lines).await?),
+            Call::LogPage {
+                group,
+                stream,
+                token,
+            } => {
+                let (lines, token) = self.log_page(&group, &stream, token).await?;
+                Answer::LogPage(lines, token)
+            }
+            Call::TagRevision { arn, tags } => {
+                self.tag(&arn, &tags).await?;
+                Answer::Done
+            }
+            Call::UntagRevision { arn, keys } => {
+                self.untag(&arn, keys).await?;
+                Answer::Done
+            }
+            Call::Revision { name } => Answer::Revision(self.revision(&name).await?),
+            Call::RunTask {
+                task_definition,
+                container,
+                command,
+                placement,
+                token,
+            } => Answer::Task(
+                self.run_task(
+                    cluster,
+                    &task_definition,
+                    &container,
+                    command,
+                    &placement,
+                    token,
+                )
+                .await?,
+            ),
+            Call::Task { arn } => Answer::Task(self.task(cluster, &arn).await?),
+            Call::StopTask { arn, reason } => {
+                self.stop_task(cluster, &arn, &reason).await?;
+                Answer::Done
+            }
+            Call::Stage { arn } => Answer::Stage(self.stage(&arn).await?),
+            Call::Alarms { names } => Answer::Alarms(self.alarms(&names).await?),
+            Call::Get { url } => {
+                let (status, body) = self.get(&url).await?;
+                Answer::Http(status, body)
+            }
         };
         Ok(answer)
     }
@@ -119,6 +166,13 @@ impl Aws {
     ///
     /// The SDK has no way to hand out the document as it came, so the raw body is kept on its way in.
     pub async fn task_definition(&self, arn: &str) -> Result<Value, Error> {
+        let mut body = self.described(arn).await?;
+        let document = body.get_mut("taskDefinition").map(Value::take);
+        document.ok_or_else(|| Error::incomplete("ecs:DescribeTaskDefinition", "task definition"))
+    }
+
+    /// DescribeTaskDefinition with tags: the whole answer.
+    async fn described(&self, arn: &str) -> Result<Value, Error> {
         let operation = "ecs:DescribeTaskDefinition";
         let body = KeptBody::default();
         let answer = self
@@ -131,10 +185,70 @@ impl Aws {
             .send()
             .await;
         answer.map_err(|error| Error::new(operation, &error))?;
-        let document = body
-            .json()
-            .and_then(|mut body| body.get_mut("taskDefinition").map(Value::take));
-        document.ok_or_else(|| Error::incomplete(operation, "task definition"))
+        body.json()
+            .ok_or_else(|| Error::incomplete(operation, "JSON"))
+    }
+
+    /// A revision given as ARN or `family:revision`; none when it is not there.
+    pub async fn revision(&self, name: &str) -> Result<Option<RevisionView>, Error> {
+        match self.described(name).await {
+            Ok(body) => Ok(Some(views::revision(&body))),
+            Err(error) if error.message.contains("Unable to describe task definition") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Revisions by ARN, each with its document. What is not there, or cannot be read, is left out.
+    pub async fn releases(
+        &self,
+        arns: BTreeSet<String>,
+    ) -> BTreeMap<String, (RevisionView, Value)> {
+        /// Requests at once: ECS takes 20 a second of this kind.
+        const AT_ONCE: usize = 10;
+        let mut all = BTreeMap::new();
+        let arns: Vec<String> = arns.into_iter().collect();
+        for chunk in arns.chunks(AT_ONCE) {
+            let asked = chunk.iter().map(|arn| self.described(arn));
+            let answers = futures_util::future::join_all(asked).await;
+            for (arn, answer) in chunk.iter().zip(answers) {
+                if let Ok(mut body) = answer {
+                    let revision = views::revision(&body);
+                    all.insert(arn.clone(), (revision, body["taskDefinition"].take()));
+                }
+            }
+        }
+        all
+    }
+
+    /// TagResource.
+    async fn tag(&self, arn: &str, tags: &BTreeMap<String, String>) -> Result<(), Error> {
+        let tags = tags
+            .iter()
+            .map(|(key, value)| Tag::builder().key(key).value(value).build())
+            .collect();
+        let answer = self
+            .ecs
+            .tag_resource()
+            .resource_arn(arn)
+            .set_tags(Some(tags))
+            .send()
+            .await;
+        answer
+            .map(|_| ())
+            .map_err(|error| Error::new("ecs:TagResource", &error))
+    }
+
+    async fn untag(&self, arn: &str, keys: Vec<String>) -> Result<(), Error> {
+        let answer = self
+            .ecs
+            .untag_resource()
+            .resource_arn(arn)
+            .set_tag_keys(Some(keys))
+            .send()
+            .await;
+        answer
+            .map(|_| ())
+            .map_err(|error| Error::new("ecs:UntagResource", &error))
     }
 
     /// ARN of a revision given as ARN or `family:revision`.
@@ -246,104 +360,6 @@ impl Aws {
             .ok_or_else(|| Error::incomplete(operation, "service"))
     }
 
-    async fn tasks(
-        &self,
-        cluster: &str,
-        service: &str,
-        running: bool,
-    ) -> Result<Vec<TaskView>, Error> {
-        let status = if running {
-            DesiredStatus::Running
-        } else {
-            DesiredStatus::Stopped
-        };
-        // One page: 100 tasks, as many as DescribeTasks takes. ECS keeps stopped tasks for an hour only.
-        let listed = self
-            .ecs
-            .list_tasks()
-            .cluster(cluster)
-            .service_name(service)
-            .desired_status(status)
-            .send()
-            .await;
-        let listed = listed.map_err(|error| Error::new("ecs:ListTasks", &error))?;
-        if listed.task_arns().is_empty() {
-            return Ok(Vec::new());
-        }
-        let described = self
-            .ecs
-            .describe_tasks()
-            .cluster(cluster)
-            .set_tasks(listed.task_arns)
-            .send()
-            .await;
-        let described = described.map_err(|error| Error::new("ecs:DescribeTasks", &error))?;
-        Ok(described.tasks().iter().map(views::task).collect())
-    }
-
-    async fn service_deployments(
-        &self,
-        cluster: &str,
-        service: &str,
-        most: usize,
-    ) -> Result<Vec<ServiceDeploymentView>, Error> {
-        let limit = i32::try_from(most).unwrap_or(100);
-        let listed = self
-            .ecs
-            .list_service_deployments()
-            .cluster(cluster)
-            .service(service)
-            .max_results(limit)
-            .send()
-            .await;
-        let listed = listed.map_err(|error| Error::new("ecs:ListServiceDeployments", &error))?;
-        let mut records: Vec<(ServiceDeploymentView, String)> = listed
-            .service_deployments()
-            .iter()
-            .map(|brief| {
-                let record = ServiceDeploymentView {
-                    arn: views::text(brief.service_deployment_arn()),
-                    status: brief
-                        .status()
-                        .map(|status| status.as_str().to_owned())
-                        .unwrap_or_default(),
-                    reason: brief.status_reason().map(str::to_owned),
-                    task_definition: String::new(),
-                    created_at: views::millis(brief.created_at()),
-                    finished_at: brief.finished_at().map(|at| views::millis(Some(at))),
-                };
-                (record, views::text(brief.target_service_revision_arn()))
-            })
-            .collect();
-        // DescribeServiceRevisions takes 20 at a time.
-        for chunk in records.chunks_mut(20) {
-            let mut revisions: Vec<String> =
-                chunk.iter().map(|(_, revision)| revision.clone()).collect();
-            revisions.sort();
-            revisions.dedup();
-            let described = self
-                .ecs
-                .describe_service_revisions()
-                .set_service_revision_arns(Some(revisions))
-                .send()
-                .await;
-            let described =
-                described.map_err(|error| Error::new("ecs:DescribeServiceRevisions", &error))?;
-            for (record, revision) in chunk {
-                let found = described
-                    .service_revisions()
-                    .iter()
-                    .find(|r| r.service_revision_arn() == Some(revision));
-                record.task_definition =
-                    views::text(found.and_then(|found| found.task_definition()));
-            }
-        }
-        let mut records: Vec<ServiceDeploymentView> =
-            records.into_iter().map(|(record, _)| record).collect();
-        records.sort_by_key(|record| std::cmp::Reverse(record.created_at));
-        Ok(records)
-    }
-
     async fn stop_service_deployment(&self, arn: &str) -> Result<(), Error> {
         let answer = self
             .ecs
@@ -364,10 +380,10 @@ fn deployment_configuration(settings: &ServiceSettings) -> Option<DeploymentConf
         return None;
     }
     let percent = |percent: Option<u32>| percent.and_then(|percent| i32::try_from(percent).ok());
-    let breaker = settings.circuit_breaker.map(|enable| {
+    let breaker = settings.circuit_breaker.map(|breaker| {
         DeploymentCircuitBreaker::builder()
-            .enable(enable)
-            .rollback(enable)
+            .enable(breaker.enable)
+            .rollback(breaker.rollback)
             .build()
     });
     Some(

@@ -65,6 +65,31 @@ impl Error {
         }
     }
 
+    /// An error that a service answered with.
+    pub(crate) fn answered(
+        operation: &str,
+        status: u16,
+        code: Option<String>,
+        message: &str,
+    ) -> Self {
+        let kind = match code.as_deref() {
+            Some(code) if is_throttling(code) => ErrorKind::Transient,
+            Some(code) if is_credentials(code) => ErrorKind::Credentials,
+            _ if status >= 500 => ErrorKind::Transient,
+            _ => ErrorKind::Refused,
+        };
+        let words = match (code.as_deref(), message) {
+            (Some(code), "") => code.to_owned(),
+            (Some(code), message) => format!("{code}: {message}"),
+            (None, _) => format!("status {status}"),
+        };
+        Self {
+            kind,
+            code,
+            message: format!("{operation}: {words}"),
+        }
+    }
+
     /// An answer that lacks what the operation promises.
     pub(crate) fn incomplete(operation: &str, what: &str) -> Self {
         Self {
@@ -117,7 +142,7 @@ fn is_credentials(code: &str) -> bool {
 }
 
 /// All that led to an error, without the SDK's internals: `… : connection refused`.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -7,9 +7,14 @@ mod ecr;
 mod ecs;
 mod error;
 mod logs;
+mod preflight;
 mod raw;
+mod records;
+mod signed;
+mod tasks;
 mod views;
 
 pub use connect::{Access, Aws, Connection, Identity};
 pub use ecr::{Repository, Token};
 pub use error::{Error, ErrorKind};
+pub use logs::LogLine;

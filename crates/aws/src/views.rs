@@ -1,10 +1,16 @@
 //! From the SDK's types to `rollout`'s plain data.
 
 use aws_sdk_ecs::primitives::DateTime;
-use aws_sdk_ecs::types::{Deployment, DeploymentRolloutState, Service, Task};
-use rollout::facts::{
-    ContainerView, DeploymentView, EventView, Millis, RolloutState, ServiceView, TaskView,
+use aws_sdk_ecs::types::{
+    AssignPublicIp, AwsVpcConfiguration, Deployment, DeploymentAlarms, DeploymentConfiguration,
+    DeploymentRolloutState, Service, Task,
 };
+use rollout::facts::{
+    BalancerView, ContainerView, DeploymentRules, DeploymentView, EventView, Millis, RevisionView,
+    RolloutState, ServiceView, TaskView,
+};
+use rollout::plan::{Breaker, CapacityProvider, Placement};
+use serde_json::Value;
 
 pub(crate) fn service(service: &Service) -> ServiceView {
     let mut deployments: Vec<DeploymentView> =
@@ -24,6 +30,99 @@ pub(crate) fn service(service: &Service) -> ServiceView {
                 at: millis(event.created_at()),
                 message: text(event.message()),
             })
+            .collect(),
+        controller: service
+            .deployment_controller()
+            .map(|controller| controller.r#type().as_str().to_owned()),
+        rules: service
+            .deployment_configuration()
+            .map(rules)
+            .unwrap_or_default(),
+        placement: placement(service),
+        balancers: service
+            .load_balancers()
+            .iter()
+            .filter_map(|balancer| {
+                Some(BalancerView {
+                    target_group_arn: balancer.target_group_arn()?.to_owned(),
+                    container: text(balancer.container_name()),
+                    port: u16::try_from(balancer.container_port()?).ok()?,
+                })
+            })
+            .collect(),
+    }
+}
+
+fn rules(configuration: &DeploymentConfiguration) -> DeploymentRules {
+    let percent = |percent: Option<i32>| percent.and_then(|percent| u32::try_from(percent).ok());
+    let alarms = configuration.alarms().filter(|alarms| alarms.enable());
+    DeploymentRules {
+        minimum_healthy_percent: percent(configuration.minimum_healthy_percent()),
+        maximum_percent: percent(configuration.maximum_percent()),
+        circuit_breaker: configuration
+            .deployment_circuit_breaker()
+            .map(|breaker| Breaker {
+                enable: breaker.enable(),
+                rollback: breaker.rollback(),
+            }),
+        strategy: configuration
+            .strategy()
+            .map(|strategy| strategy.as_str().to_owned()),
+        bake_minutes: configuration
+            .bake_time_in_minutes()
+            .map(count)
+            .unwrap_or_default(),
+        alarms: alarms
+            .map(|alarms| alarms.alarm_names().to_vec())
+            .unwrap_or_default(),
+        alarms_roll_back: alarms.is_some_and(DeploymentAlarms::rollback),
+    }
+}
+
+/// How a service's tasks run, as RunTask takes it.
+fn placement(service: &Service) -> Placement {
+    let network = service
+        .network_configuration()
+        .and_then(|network| network.awsvpc_configuration());
+    let list = |list: Option<&[String]>| list.unwrap_or_default().to_vec();
+    Placement {
+        launch_type: service
+            .launch_type()
+            .map(|launch| launch.as_str().to_owned()),
+        platform_version: service.platform_version().map(str::to_owned),
+        capacity_providers: service
+            .capacity_provider_strategy()
+            .iter()
+            .map(|item| CapacityProvider {
+                name: item.capacity_provider().to_owned(),
+                base: count(item.base()),
+                weight: count(item.weight()),
+            })
+            .collect(),
+        subnets: list(network.map(AwsVpcConfiguration::subnets)),
+        security_groups: list(network.map(AwsVpcConfiguration::security_groups)),
+        public_ip: network
+            .and_then(|network| network.assign_public_ip())
+            .is_some_and(|public| *public == AssignPublicIp::Enabled),
+    }
+}
+
+/// A revision, from the answer of DescribeTaskDefinition.
+pub(crate) fn revision(body: &Value) -> RevisionView {
+    let definition = &body["taskDefinition"];
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let seconds = definition["registeredAt"].as_f64().unwrap_or_default();
+    let since = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    RevisionView {
+        arn: word(&definition["taskDefinitionArn"]),
+        status: word(&definition["status"]),
+        registered_at: Millis::try_from(since.as_millis()).unwrap_or_default(),
+        registered_by: definition["registeredBy"].as_str().map(str::to_owned),
+        tags: body["tags"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|tag| (word(&tag["key"]), word(&tag["value"])))
             .collect(),
     }
 }

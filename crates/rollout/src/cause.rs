@@ -27,6 +27,14 @@ pub enum CauseCode {
     TargetHealth,
     /// There was no room to run the task.
     Capacity,
+    /// AWS took back the capacity that the task ran on.
+    SpotInterruption,
+    /// A CloudWatch alarm fired.
+    Alarm,
+    /// The public address did not answer as it should after the rollout.
+    Check,
+    /// A task that had to run before the service was changed did not end well.
+    BeforeTask,
     /// ECS's circuit breaker ended the deployment, and left no better evidence.
     CircuitBreaker,
     /// ECS ended the deployment for a reason of its own, such as an alarm.
@@ -61,8 +69,24 @@ pub struct Cause {
     pub container: Option<String>,
     /// Its exit code, when it ended.
     pub exit_code: Option<i32>,
-    /// The last lines that it wrote.
+    /// ID of the task that shows it best.
+    pub task: Option<String>,
+    /// The last lines that the container wrote there; what looks like a secret is hidden.
     pub log_tail: Vec<String>,
+}
+
+impl CauseCode {
+    /// Its name in receipts and on screen: `image-pull`.
+    pub fn name(self) -> String {
+        let name = serde_json::to_value(self).ok();
+        let name = name.as_ref().and_then(|name| name.as_str());
+        name.unwrap_or_default().to_owned()
+    }
+
+    /// Whether ECS mends it by trying again, so that it says nothing about the version.
+    pub fn waits(self) -> bool {
+        matches!(self, Self::Capacity | Self::SpotInterruption)
+    }
 }
 
 impl Cause {
@@ -73,6 +97,7 @@ impl Cause {
             message: message.into(),
             container: None,
             exit_code: None,
+            task: None,
             log_tail: Vec::new(),
         }
     }
@@ -84,6 +109,7 @@ impl Cause {
 /// dependency and is given what the smallest circuit breaker gives: three.
 pub(crate) fn enough(code: CauseCode, count: usize) -> bool {
     match code {
+        _ if code.waits() => false,
         CauseCode::ImagePull | CauseCode::Secret | CauseCode::CannotStart => count >= 2,
         _ => count >= 3,
     }
@@ -106,7 +132,10 @@ pub fn classify(task: &TaskView) -> Option<Cause> {
     let find = |needles: &[&str]| {
         texts().find(|(_, text)| needles.iter().any(|needle| text.contains(needle)))
     };
-    let table: [(CauseCode, &[&str]); 6] = [
+    if task.stop_code.as_deref() == Some("SpotInterruption") {
+        return Some(Cause::new(CauseCode::SpotInterruption, reason));
+    }
+    let table: [(CauseCode, &[&str]); 7] = [
         (
             CauseCode::ImagePull,
             &[
@@ -116,6 +145,14 @@ pub fn classify(task: &TaskView) -> Option<Cause> {
             ],
         ),
         (CauseCode::Secret, &["ResourceInitializationError"]),
+        (
+            CauseCode::Capacity,
+            &[
+                "Capacity is unavailable",
+                "capacity is unavailable",
+                "unable to place",
+            ],
+        ),
         (CauseCode::OutOfMemory, &["OutOfMemory"]),
         (
             CauseCode::CannotStart,
@@ -140,11 +177,9 @@ pub fn classify(task: &TaskView) -> Option<Cause> {
                 _ => None,
             });
             return Some(Cause {
-                code,
-                message: text.to_owned(),
                 container: container.map(|c| c.name.clone()),
                 exit_code: container.and_then(|c| c.exit_code),
-                log_tail: Vec::new(),
+                ..Cause::new(code, text)
             });
         }
     }
@@ -167,11 +202,9 @@ pub fn classify(task: &TaskView) -> Option<Cause> {
                 _ => reason.to_owned(),
             };
             Some(Cause {
-                code: CauseCode::Exit,
-                message,
                 container: container.map(|c| c.name.clone()),
                 exit_code,
-                log_tail: Vec::new(),
+                ..Cause::new(CauseCode::Exit, message)
             })
         }
         Some("TaskFailedToStart") => Some(Cause::new(CauseCode::CannotStart, reason)),
@@ -273,6 +306,22 @@ mod tests {
                 None,
             ),
             (stopped("UserInitiated", "Task stopped by user", None), None),
+            (
+                stopped(
+                    "SpotInterruption",
+                    "Your Spot Task was interrupted.",
+                    Some((143, "")),
+                ),
+                Some(C::SpotInterruption),
+            ),
+            (
+                stopped(
+                    "TaskFailedToStart",
+                    "Capacity is unavailable at this time. Please try again later or in a different availability zone",
+                    None,
+                ),
+                Some(C::Capacity),
+            ),
         ];
         for (task, expected) in table {
             assert_eq!(

@@ -1,6 +1,10 @@
 //! What was read of ECS, reduced to what decisions need. Plain data: whoever fills it in, the decisions are the same.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
+
+use crate::plan::{Breaker, Placement};
 
 /// A point in time: milliseconds since the Unix epoch.
 pub type Millis = u64;
@@ -22,6 +26,82 @@ pub struct ServiceView {
     pub deployments: Vec<DeploymentView>,
     /// Newest first.
     pub events: Vec<EventView>,
+    /// Who carries deployments out: `ECS`, `CODE_DEPLOY`, `EXTERNAL`; none when AWS left it out, which means ECS.
+    pub controller: Option<String>,
+    /// How deployments are carried out.
+    pub rules: DeploymentRules,
+    /// Where and how its tasks run.
+    pub placement: Placement,
+    /// Target groups that its tasks are registered with.
+    pub balancers: Vec<BalancerView>,
+}
+
+/// A service's `deploymentConfiguration`, as far as decisions need it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeploymentRules {
+    /// Healthy tasks that a rollout keeps, in percent.
+    pub minimum_healthy_percent: Option<u32>,
+    /// Tasks that a rollout may run at once, in percent.
+    pub maximum_percent: Option<u32>,
+    /// The circuit breaker.
+    pub circuit_breaker: Option<Breaker>,
+    /// `ROLLING`, `BLUE_GREEN`, `LINEAR`, `CANARY`; none means ROLLING.
+    pub strategy: Option<String>,
+    /// Minutes that ECS itself watches the new version under the strategies other than ROLLING.
+    pub bake_minutes: u32,
+    /// Names of the alarms that ECS watches during a deployment.
+    pub alarms: Vec<String>,
+    /// Whether ECS goes back by itself when one of them fires.
+    pub alarms_roll_back: bool,
+}
+
+impl DeploymentRules {
+    /// Whether ECS goes back by itself when a deployment fails.
+    pub fn roll_back_by_themselves(&self) -> bool {
+        self.alarms_roll_back || self.circuit_breaker.is_some_and(|b| b.enable && b.rollback)
+    }
+
+    /// Whether old and new version are exchanged task by task.
+    pub fn rolling(&self) -> bool {
+        self.strategy.as_deref().is_none_or(|one| one == "ROLLING")
+    }
+}
+
+/// A target group that a service's tasks are registered with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BalancerView {
+    /// Its ARN.
+    pub target_group_arn: String,
+    /// Container that takes the requests.
+    pub container: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// A registered task definition, as far as others' registrations matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RevisionView {
+    /// Its ARN.
+    pub arn: String,
+    /// `ACTIVE`, `INACTIVE`, ….
+    pub status: String,
+    /// When it was registered, by AWS's clock.
+    pub registered_at: Millis,
+    /// ARN of who registered it.
+    pub registered_by: Option<String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A CloudWatch alarm.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlarmView {
+    /// Its name.
+    pub name: String,
+    /// `OK`, `ALARM`, `INSUFFICIENT_DATA`.
+    pub state: String,
+    /// AWS's words about the state.
+    pub reason: String,
 }
 
 impl ServiceView {

@@ -1,18 +1,25 @@
 //! A plan: immutable data that names every change before the first is made, what must still be true then, and the way back.
 
+mod make;
+mod settings;
+
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use make::{Refusal, Wanted, deploy, rollback};
+pub use settings::{Breaker, ServiceSettings};
+
 use crate::cause::{Cause, CauseCode};
-use crate::compare::{differences, same_task};
-use crate::facts::{Facts, RolloutState, ServiceDeploymentView, TaskView};
+use crate::facts::TaskView;
 
 /// What is going to be done to one service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Plan {
-    /// Version of this format: 1.
+    /// Version of this format: 2.
     pub format: u32,
     /// ECS cluster.
     pub cluster: String,
@@ -30,11 +37,23 @@ pub struct Plan {
     pub differences: Vec<String>,
     /// Seconds that the deployment may take.
     pub timeout_seconds: u64,
+    /// Whether a failed deployment is taken back.
+    pub on_failure: OnFailure,
+    /// Service settings that the steps change, as they were before: what is put back on the way back.
+    pub settings_before: Option<ServiceSettings>,
+    /// Requests that must be answered well before the deployment counts as succeeded.
+    pub checks: Vec<Check>,
+    /// Seconds that the new version is watched after its rollout.
+    pub bake_seconds: u64,
+    /// Names of CloudWatch alarms: one that goes to ALARM during the rollout or afterwards fails the deployment.
+    pub alarms: Vec<String>,
+    /// Tags that the registered revision gets, so that others can tell where it came from.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Plan {
     /// The format that is written.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
 
     /// ARN of the revision that an update names, when it is not one that is registered first.
     pub fn target(&self) -> Option<&str> {
@@ -48,7 +67,7 @@ impl Plan {
 }
 
 /// The image that the deployed container must run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExpectedImage {
     /// Name of the container.
@@ -96,7 +115,7 @@ impl ExpectedImage {
 }
 
 /// What must still be true when the first change is made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Guard {
     /// ID of the PRIMARY deployment; none when the service must not exist.
@@ -117,6 +136,11 @@ pub enum Step {
         /// The bytes that are sent.
         document: String,
     },
+    /// RunTask with the revision that was registered; goes on when it ends with 0.
+    RunTask {
+        /// The task.
+        task: BeforeTask,
+    },
     /// CreateService with the revision that was registered.
     CreateService {
         /// What only a new service needs.
@@ -135,19 +159,97 @@ pub enum Step {
         deployment: String,
         /// ARN of its task definition.
         task_definition: String,
+        /// Tasks that ran before it; what they say about the way back still holds.
+        ran: Vec<BeforeTask>,
     },
 }
 
-/// Settings of a service that the pipeline file may own. What is none is not sent.
+/// What happens when a deployment fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// The service goes back to the revision that served before.
+    #[default]
+    Rollback,
+    /// Nothing: a person decides.
+    Stay,
+}
+
+/// Whether the revision before still works after a task has run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Marker {
+    /// It does.
+    #[default]
+    Safe,
+    /// It does once the reverse has run.
+    Reverse,
+    /// It does not.
+    Never,
+}
+
+/// A task that runs to its end, with the new image, before the service is changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ServiceSettings {
-    /// `deploymentConfiguration.minimumHealthyPercent`.
-    pub minimum_healthy_percent: Option<u32>,
-    /// `deploymentConfiguration.maximumPercent`.
-    pub maximum_percent: Option<u32>,
-    /// `deploymentConfiguration.deploymentCircuitBreaker`, with rollback.
-    pub circuit_breaker: Option<bool>,
+pub struct BeforeTask {
+    /// Its name, for people.
+    pub name: String,
+    /// The container that runs the command.
+    pub container: String,
+    /// What it runs in place of the task definition's command.
+    pub command: Vec<String>,
+    /// Seconds that it may take.
+    pub timeout_seconds: u64,
+    /// What a rollback needs once it has run.
+    pub marker: Marker,
+    /// The command that undoes it.
+    pub reverse: Option<Vec<String>>,
+    /// Where and how it runs: as the service's own tasks do.
+    pub placement: Placement,
+}
+
+/// Where and how tasks run. What is none is not sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Placement {
+    /// `FARGATE`, `EC2`, …; none where capacity providers are named.
+    pub launch_type: Option<String>,
+    /// Fargate platform version.
+    pub platform_version: Option<String>,
+    /// Capacity providers.
+    pub capacity_providers: Vec<CapacityProvider>,
+    /// IDs of the subnets; empty where the network mode is not awsvpc.
+    pub subnets: Vec<String>,
+    /// IDs of the security groups.
+    pub security_groups: Vec<String>,
+    /// Whether tasks get a public address.
+    pub public_ip: bool,
+}
+
+/// One entry of a capacity provider strategy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CapacityProvider {
+    /// Its name: `FARGATE_SPOT`.
+    pub name: String,
+    /// Tasks that run on it at least.
+    pub base: u32,
+    /// Its share of the others.
+    pub weight: u32,
+}
+
+/// A request to the public address that must be answered well.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Check {
+    /// The whole address.
+    pub url: String,
+    /// The status that the answer must have.
+    pub status: u16,
+    /// A text that its body must hold.
+    pub contains: Option<String>,
+    /// Seconds that it is tried until it is answered so.
+    pub within_seconds: u64,
 }
 
 /// What only a new service needs.
@@ -174,188 +276,4 @@ pub struct LoadBalancer {
     pub container: String,
     /// Its port.
     pub port: u16,
-}
-
-/// What is wanted of a deployment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// ECS cluster.
-    pub cluster: String,
-    /// ECS service.
-    pub service: String,
-    /// The rendered task definition.
-    pub document: String,
-    /// The image it must end up running.
-    pub image: ExpectedImage,
-    /// Settings that the pipeline file names.
-    pub settings: ServiceSettings,
-    /// How to make the service when it is not there; none where infrastructure code owns it.
-    pub create: Option<NewService>,
-    /// Seconds that the deployment may take.
-    pub timeout_seconds: u64,
-    /// Whether to start even though another deployment is in flight.
-    pub supersede: bool,
-}
-
-/// Why there is no plan: refused before any change.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The service is not there and must not be made.
-    #[error(
-        "there is no service `{service}` in cluster `{cluster}`; longshore deploys to services that exist: create it with your infrastructure code first"
-    )]
-    NoService {
-        /// The service.
-        service: String,
-        /// The cluster.
-        cluster: String,
-    },
-    /// Another deployment has not ended.
-    #[error(
-        "a deployment of `{service}` is in flight ({deployment}, {task_definition}); wait for it, or run again with --supersede to replace it"
-    )]
-    InFlight {
-        /// The service.
-        service: String,
-        /// The deployment in flight.
-        deployment: String,
-        /// What it rolls out.
-        task_definition: String,
-    },
-    /// There is nothing to go back to.
-    #[error(
-        "no earlier revision of `{service}` is on ECS's record as rolled out well; name one with --to"
-    )]
-    NoEarlier {
-        /// The service.
-        service: String,
-    },
-}
-
-/// Plans a deployment from what is wanted and what is live.
-pub fn deploy(wanted: Wanted, facts: &Facts) -> Result<Plan, Refusal> {
-    let document: Value = serde_json::from_str(&wanted.document).unwrap_or_default();
-    let register = Step::RegisterTaskDefinition {
-        document: wanted.document,
-    };
-    let mut plan = Plan {
-        format: Plan::FORMAT,
-        cluster: wanted.cluster,
-        service: wanted.service,
-        image: Some(wanted.image),
-        guard: Guard {
-            primary_deployment: None,
-        },
-        way_back: facts.serving().map(str::to_owned),
-        steps: Vec::new(),
-        differences: Vec::new(),
-        timeout_seconds: wanted.timeout_seconds,
-    };
-    let Some(service) = &facts.service else {
-        let Some(settings) = wanted.create else {
-            return Err(Refusal::NoService {
-                service: plan.service,
-                cluster: plan.cluster,
-            });
-        };
-        plan.way_back = None;
-        plan.steps = vec![register, Step::CreateService { settings }];
-        return Ok(plan);
-    };
-    let Some(primary) = service.primary() else {
-        return Err(Refusal::NoService {
-            service: plan.service,
-            cluster: plan.cluster,
-        });
-    };
-    plan.guard.primary_deployment = Some(primary.id.clone());
-    let live = facts.primary_document.as_ref();
-    let same = live.is_some_and(|live| same_task(live, &document));
-    if let Some(live) = live {
-        plan.differences = differences(live, &document);
-    }
-    let all_run = primary.running_count >= primary.desired_count;
-    if same && primary.rollout_state == Some(RolloutState::Completed) && all_run {
-        return Ok(plan);
-    }
-    if same && primary.rollout_state != Some(RolloutState::Failed) {
-        // A run before this one started it and did not see its end; or its tasks are just being replaced.
-        plan.steps = vec![Step::Adopt {
-            deployment: primary.id.clone(),
-            task_definition: primary.task_definition.clone(),
-        }];
-        return Ok(plan);
-    }
-    if service.in_flight()
-        && primary.rollout_state == Some(RolloutState::InProgress)
-        && !wanted.supersede
-    {
-        return Err(Refusal::InFlight {
-            service: plan.service,
-            deployment: primary.id.clone(),
-            task_definition: primary.task_definition.clone(),
-        });
-    }
-    plan.steps = vec![
-        register,
-        Step::UpdateService {
-            task_definition: None,
-            settings: wanted.settings,
-        },
-    ];
-    Ok(plan)
-}
-
-/// Plans a return to an earlier revision: the one named, else the last that was rolled out well before the present one.
-pub fn rollback(
-    cluster: String,
-    service: String,
-    facts: &Facts,
-    to: Option<String>,
-    image: Option<ExpectedImage>,
-    timeout_seconds: u64,
-) -> Result<Plan, Refusal> {
-    let Some(view) = &facts.service else {
-        return Err(Refusal::NoService { service, cluster });
-    };
-    let Some(primary) = view.primary() else {
-        return Err(Refusal::NoService { service, cluster });
-    };
-    // With a release still failing, the way back is what served before it; also when ECS is on that way already.
-    let returning = facts
-        .history
-        .first()
-        .is_some_and(ServiceDeploymentView::rolling_back);
-    let failing = facts
-        .serving()
-        .filter(|serving| returning || *serving != primary.task_definition);
-    let Some(target) = to.or_else(|| failing.or_else(|| facts.earlier()).map(str::to_owned)) else {
-        return Err(Refusal::NoEarlier { service });
-    };
-    let steps = if target == primary.task_definition
-        && primary.rollout_state == Some(RolloutState::Completed)
-    {
-        Vec::new()
-    } else {
-        vec![Step::UpdateService {
-            task_definition: Some(target.clone()),
-            settings: ServiceSettings::default(),
-        }]
-    };
-    Ok(Plan {
-        format: Plan::FORMAT,
-        cluster,
-        service,
-        image,
-        guard: Guard {
-            primary_deployment: Some(primary.id.clone()),
-        },
-        way_back: facts.serving().map(str::to_owned),
-        differences: vec![format!(
-            "taskDefinition: {} -> {target}",
-            primary.task_definition
-        )],
-        steps,
-        timeout_seconds,
-    })
 }

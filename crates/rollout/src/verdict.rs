@@ -85,13 +85,16 @@ pub fn judge(watched: &Watched, seen: &Observation<'_>, now: Millis) -> Verdict 
     if let Some(cause) = failing(watched, seen.stopped) {
         return Verdict::Failed(cause);
     }
-    if own.rollout_state == Some(RolloutState::Completed) {
-        return completed(watched, service, own, seen);
-    }
-    if now >= watched.deadline {
+    let verdict = if own.rollout_state == Some(RolloutState::Completed) {
+        completed(watched, service, own, seen)
+    } else {
+        Verdict::Going
+    };
+    // Also of a deployment that ECS calls complete while its tasks are gone and do not come back.
+    if verdict == Verdict::Going && now >= watched.deadline {
         return Verdict::Failed(late(watched, own, service, seen));
     }
-    Verdict::Going
+    verdict
 }
 
 /// Until a read has shown the deployment, its absence may be a read that lags.
@@ -136,6 +139,8 @@ fn ended_by_ecs(watched: &Watched, own: &DeploymentView, seen: &Observation<'_>)
         let words = words.unwrap_or_else(|| "ECS gave no reason".to_owned());
         let code = if words.contains("circuit breaker") || words.contains("tasks failed to start") {
             CauseCode::CircuitBreaker
+        } else if words.to_lowercase().contains("alarm") {
+            CauseCode::Alarm
         } else {
             CauseCode::Stopped
         };
@@ -181,12 +186,19 @@ fn completed(
 
 /// The failures of this deployment's own tasks, oldest first.
 fn failures<'a>(watched: &'a Watched, stopped: &'a [TaskView]) -> Vec<Cause> {
-    let mut own: Vec<&TaskView> = stopped
+    let own = failed_tasks(&watched.deployment, stopped);
+    own.into_iter().map(|(_, cause)| cause).collect()
+}
+
+/// The tasks of a deployment that failed, oldest first, and why.
+pub fn failed_tasks<'a>(deployment: &str, stopped: &'a [TaskView]) -> Vec<(&'a TaskView, Cause)> {
+    let mut own: Vec<(&TaskView, Cause)> = stopped
         .iter()
-        .filter(|task| task.started_by == watched.deployment)
+        .filter(|task| task.started_by == deployment)
+        .filter_map(|task| Some((task, classify(task)?)))
         .collect();
-    own.sort_by_key(|task| task.stopped_at);
-    own.into_iter().filter_map(classify).collect()
+    own.sort_by_key(|(task, _)| task.stopped_at);
+    own
 }
 
 /// Enough tasks failed in one way to know the end, whatever ECS still counts.
@@ -209,7 +221,10 @@ fn failing(watched: &Watched, stopped: &[TaskView]) -> Option<Cause> {
 }
 
 fn best_evidence(watched: &Watched, seen: &Observation<'_>) -> Option<Cause> {
-    failures(watched, seen.stopped).into_iter().next()
+    // What the version is not to blame for is the last thing to name.
+    let mut failures = failures(watched, seen.stopped);
+    failures.sort_by_key(|cause| cause.code.waits());
+    failures.into_iter().next()
 }
 
 fn late(

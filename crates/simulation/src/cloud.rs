@@ -6,11 +6,12 @@ use std::collections::VecDeque;
 use fastrand::Rng;
 use local_cloud::error::ApiError;
 use rollout::execute::{Answer, Call, CallError, Cloud};
-use rollout::facts::{Facts, Millis, ServiceDeploymentView, ServiceView, TaskView};
+use rollout::facts::{AlarmView, Facts, Millis, ServiceDeploymentView, ServiceView, TaskView};
 use rollout::plan::{NewService, ServiceSettings};
 use serde_json::{Value, json};
 
 use crate::faults::Faults;
+use crate::version::SECRET;
 use crate::views;
 use crate::world::{Act, CLUSTER, SERVICE, World};
 
@@ -322,7 +323,57 @@ impl<'a> Connection<'a> {
                 self.touch(world.now);
                 Answer::Done
             }
-            Call::LogTail { .. } => Answer::Log(vec!["the last words".to_owned()]),
+            // A program that logs its secrets: nobody else must.
+            Call::LogTail { .. } => Answer::Log(vec![format!("TOKEN={SECRET}")]),
+            Call::LogPage { token, .. } => match token {
+                None => Answer::LogPage(vec![format!("TOKEN={SECRET}")], Some("1".to_owned())),
+                token => Answer::LogPage(Vec::new(), token),
+            },
+            Call::TagRevision { arn, tags } => {
+                let tags: Vec<Value> = tags
+                    .iter()
+                    .map(|(key, value)| json!({"key": key, "value": value}))
+                    .collect();
+                world.apply("TagResource", &json!({"resourceArn": arn, "tags": tags}))?;
+                Answer::Done
+            }
+            Call::UntagRevision { arn, keys } => {
+                let request = json!({"resourceArn": arn, "tagKeys": keys});
+                world.apply("UntagResource", &request)?;
+                Answer::Done
+            }
+            Call::Revision { name } => Answer::Revision(views::revision(world, &name)),
+            Call::RunTask {
+                task_definition,
+                container,
+                command,
+                token,
+                ..
+            } => {
+                let task = world.run_task(&task_definition, &container, &command, &token)?;
+                Answer::Task(Some(task))
+            }
+            Call::Task { arn } => Answer::Task(views::task(world, &arn)?),
+            Call::StopTask { arn, reason } => {
+                let request = json!({"cluster": CLUSTER, "task": arn, "reason": reason});
+                world.apply("StopTask", &request)?;
+                Answer::Done
+            }
+            Call::Stage { .. } => Answer::Stage(None),
+            Call::Alarms { names } => Answer::Alarms(
+                names
+                    .into_iter()
+                    .map(|name| AlarmView {
+                        name,
+                        state: world.alarm_state().to_owned(),
+                        reason: "Threshold Crossed".to_owned(),
+                    })
+                    .collect(),
+            ),
+            Call::Get { .. } => {
+                let (status, body) = world.answer();
+                Answer::Http(status, body)
+            }
         })
     }
 }
@@ -396,7 +447,8 @@ fn configure(request: &mut Value, settings: &ServiceSettings) {
         configuration["maximumPercent"] = percent.into();
     }
     if let Some(on) = settings.circuit_breaker {
-        configuration["deploymentCircuitBreaker"] = json!({"enable": on, "rollback": on});
+        configuration["deploymentCircuitBreaker"] =
+            json!({"enable": on.enable, "rollback": on.rollback});
     }
     if *settings != ServiceSettings::default() {
         request["deploymentConfiguration"] = configuration;
@@ -410,6 +462,10 @@ fn is_write(call: &Call) -> bool {
             | Call::CreateService { .. }
             | Call::UpdateService { .. }
             | Call::StopServiceDeployment { .. }
+            | Call::TagRevision { .. }
+            | Call::UntagRevision { .. }
+            | Call::RunTask { .. }
+            | Call::StopTask { .. }
     )
 }
 
@@ -424,6 +480,16 @@ fn operation(call: &Call) -> &'static str {
         Call::ServiceDeployments => "ServiceDeployments",
         Call::StopServiceDeployment { .. } => "StopServiceDeployment",
         Call::LogTail { .. } => "LogTail",
+        Call::TagRevision { .. } => "TagRevision",
+        Call::UntagRevision { .. } => "UntagRevision",
+        Call::Revision { .. } => "Revision",
+        Call::RunTask { .. } => "RunTask",
+        Call::Task { .. } => "Task",
+        Call::StopTask { .. } => "StopTask",
+        Call::LogPage { .. } => "LogPage",
+        Call::Stage { .. } => "Stage",
+        Call::Alarms { .. } => "Alarms",
+        Call::Get { .. } => "Get",
     }
 }
 
@@ -469,7 +535,18 @@ fn brief(answer: &Result<Answer, ApiError>) -> String {
                 .collect();
             records.join("; ")
         }
-        Ok(Answer::Log(lines)) => format!("{} lines", lines.len()),
+        Ok(Answer::Log(lines) | Answer::LogPage(lines, _)) => format!("{} lines", lines.len()),
+        Ok(Answer::Task(task)) => {
+            let status = task.as_ref().map(|task| task.last_status.as_str());
+            format!("task {}", status.unwrap_or("unknown"))
+        }
+        Ok(Answer::Revision(found)) => format!("{:?}", found.as_ref().map(|one| &one.tags)),
+        Ok(Answer::Stage(stage)) => format!("{stage:?}"),
+        Ok(Answer::Alarms(alarms)) => {
+            let states: Vec<&str> = alarms.iter().map(|alarm| alarm.state.as_str()).collect();
+            states.join(", ")
+        }
+        Ok(Answer::Http(status, body)) => format!("{status} {body}"),
         Ok(Answer::Done) => "done".to_owned(),
     }
 }

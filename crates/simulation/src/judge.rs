@@ -4,7 +4,7 @@
 
 use rollout::execute::{End, Ended};
 use rollout::facts::{DeploymentView, RolloutState, ServiceView, TaskView};
-use rollout::plan::Plan;
+use rollout::plan::{Marker, Plan};
 
 use crate::version;
 
@@ -28,6 +28,48 @@ pub(crate) struct Case<'a> {
     pub(crate) disturbed: bool,
     /// Whether the version that should be live keeps all its tasks.
     pub(crate) steady: bool,
+    /// What the plan's task before the release says about the way back, when it has one that ran.
+    pub(crate) marker: Option<Marker>,
+    /// Whether that task ended with 0.
+    pub(crate) migrated: bool,
+    /// Whether its reverse ended with 0 in this run.
+    pub(crate) reversed: bool,
+    /// Whether the alarm that is watched fired well before the verdict and after the beginning.
+    pub(crate) alarmed: bool,
+    /// Whether the release answers wrongly and is asked.
+    pub(crate) wrong_answers: bool,
+}
+
+impl Case<'_> {
+    /// What is wrong with the steps around the rollout.
+    fn chores(&self, ended: &Ended) -> Option<String> {
+        match (ended.end, self.marker) {
+            (End::Succeeded, Some(_)) if !self.migrated => {
+                Some("Succeeded, but the task before did not end well".to_owned())
+            }
+            (End::RolledBack, Some(Marker::Never)) if self.migrated => {
+                Some("RolledBack after a task that nothing goes back after".to_owned())
+            }
+            (End::RolledBack | End::Unreleased | End::Refused, Some(Marker::Reverse))
+                if self.migrated && !self.reversed =>
+            {
+                Some(format!("{:?}, but the reverse did not run", ended.end))
+            }
+            (End::Unreleased | End::Refused, Some(Marker::Never)) if self.migrated => {
+                Some(format!(
+                    "{:?}, but a task ran that the old version does not work after",
+                    ended.end
+                ))
+            }
+            (End::Succeeded, _) if self.alarmed => {
+                Some("Succeeded, but the alarm had fired".to_owned())
+            }
+            (End::Succeeded, _) if self.wrong_answers => {
+                Some("Succeeded, but the address answers wrongly".to_owned())
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Truth {
@@ -86,14 +128,17 @@ impl Truth {
 /// What is wrong with an outcome; none when it told the truth.
 pub(crate) fn judge(case: &Case<'_>, truth: &Truth) -> Option<String> {
     let Case { plan, ended, .. } = case;
-    if matches!(ended.end, End::Refused | End::Unchanged) && case.touched {
+    if matches!(ended.end, End::Refused | End::Unchanged | End::Unreleased) && case.touched {
         return Some(format!("{:?}, but the service was changed", ended.end));
+    }
+    if let Some(wrong) = case.chores(ended) {
+        return Some(wrong);
     }
     if case.disturbed {
         return None;
     }
     match ended.end {
-        End::Failed | End::Refused => None,
+        End::Failed | End::Refused | End::Unreleased => None,
         End::Succeeded => {
             let Some(definition) = &ended.task_definition else {
                 return Some("Succeeded without a task definition".to_owned());
@@ -138,7 +183,6 @@ pub(crate) fn judge(case: &Case<'_>, truth: &Truth) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use rollout::facts::ContainerView;
-    use rollout::plan::Guard;
 
     use super::*;
 
@@ -150,14 +194,9 @@ mod tests {
             format: 1,
             cluster: "main".into(),
             service: "api".into(),
-            image: None,
-            guard: Guard {
-                primary_deployment: None,
-            },
             way_back: Some(OLD.into()),
-            steps: Vec::new(),
-            differences: Vec::new(),
             timeout_seconds: 60,
+            ..Plan::default()
         }
     }
 
@@ -192,12 +231,8 @@ mod tests {
     fn verdict(end: End, touched: bool, truth: &Truth) -> Option<String> {
         let ended = Ended {
             end,
-            cause: None,
             task_definition: Some(NEW.into()),
-            live: None,
-            changed_at: None,
-            judged_at: None,
-            rollback_failure: None,
+            ..Ended::default()
         };
         let case = Case {
             plan: &plan(),
@@ -206,6 +241,11 @@ mod tests {
             touched,
             disturbed: false,
             steady: true,
+            marker: None,
+            migrated: false,
+            reversed: false,
+            alarmed: false,
+            wrong_answers: false,
         };
         judge(&case, truth)
     }

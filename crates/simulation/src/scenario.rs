@@ -3,10 +3,10 @@
 use fastrand::Rng;
 use local_cloud::ecs::Pace;
 use local_cloud::task::Millis;
-use rollout::plan::ServiceSettings;
+use rollout::plan::{Breaker, Marker, ServiceSettings};
 
 use crate::faults::Faults;
-use crate::version::{Checks, Fate};
+use crate::version::{Checks, Chore, Chores, Fate};
 use crate::world::Act;
 
 /// A service and what is done to it.
@@ -34,6 +34,26 @@ pub(crate) enum Task {
     Rollback,
 }
 
+/// What becomes of the alarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alarm {
+    /// Nobody watches it.
+    Unwatched,
+    /// It is watched, and stays quiet.
+    Quiet,
+    /// It is watched, and fires so long after the beginning of the run.
+    Fires(Millis),
+}
+
+impl Alarm {
+    pub(crate) fn fires(self) -> Option<Millis> {
+        match self {
+            Self::Fires(after) => Some(after),
+            Self::Unwatched | Self::Quiet => None,
+        }
+    }
+}
+
 /// One run and what happens meanwhile.
 pub(crate) struct Run {
     pub(crate) task: Task,
@@ -44,6 +64,14 @@ pub(crate) struct Run {
     pub(crate) tight: bool,
     /// How long after the run before.
     pub(crate) pause: Millis,
+    /// What a task that runs before the release says about the way back, and what becomes of it and of its reverse.
+    pub(crate) before: Option<(Marker, Chores)>,
+    /// Whether the public address is asked afterwards.
+    pub(crate) checked: bool,
+    /// Seconds that the new version is watched.
+    pub(crate) bake_seconds: u64,
+    /// The alarm.
+    pub(crate) alarm: Alarm,
     pub(crate) faults: Faults,
     /// What others do, and how long after the beginning of the run.
     pub(crate) acts: Vec<(Millis, Act)>,
@@ -116,7 +144,7 @@ impl Run {
             supersede: rng.u32(0..8) == 0,
             settings: if rng.u32(0..4) == 0 {
                 ServiceSettings {
-                    circuit_breaker: Some(rng.bool()),
+                    circuit_breaker: Some(draw_breaker(rng)),
                     ..ServiceSettings::default()
                 }
             } else {
@@ -135,10 +163,33 @@ impl Run {
             } else {
                 rng.u64(0..1_200_000)
             },
+            before: (rng.u32(0..4) == 0).then(|| draw_chores(rng)),
+            checked: rng.u32(0..4) == 0,
+            bake_seconds: if rng.u32(0..4) == 0 {
+                rng.u64(1..180)
+            } else {
+                0
+            },
+            alarm: match rng.u32(0..10) {
+                0 => Alarm::Quiet,
+                1 => Alarm::Fires(rng.u64(0..if quick { 60_000 } else { 900_000 })),
+                _ => Alarm::Unwatched,
+            },
             faults,
             acts,
         }
     }
+}
+
+fn draw_chores(rng: &mut Rng) -> (Marker, Chores) {
+    let marker = [Marker::Safe, Marker::Reverse, Marker::Never][rng.usize(0..3)];
+    let mut chore = || match rng.u32(0..10) {
+        0 => Chore::Ends(1),
+        1 => Chore::Hangs,
+        _ => Chore::Ends(0),
+    };
+    let (migrate, reverse) = (chore(), chore());
+    (marker, Chores { migrate, reverse })
 }
 
 fn draw_act(rng: &mut Rng, number: u64) -> Act {
@@ -162,6 +213,15 @@ fn draw_settings(rng: &mut Rng, desired: u32) -> ServiceSettings {
     ServiceSettings {
         minimum_healthy_percent: Some(minimum),
         maximum_percent: Some(maximum),
-        circuit_breaker: Some(rng.bool()),
+        circuit_breaker: Some(draw_breaker(rng)),
+    }
+}
+
+fn draw_breaker(rng: &mut Rng) -> Breaker {
+    let enable = rng.bool();
+    Breaker {
+        enable,
+        // Where nobody is to go back but longshore, a breaker only ends the deployment.
+        rollback: enable && rng.u32(0..4) > 0,
     }
 }

@@ -1,6 +1,7 @@
 //! One story from its seed: the service comes to be, run follows run, and each is judged.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -9,12 +10,17 @@ use local_cloud::ecs::TargetGroup;
 use local_cloud::task::Millis;
 use rollout::execute::{End, Ended, Event, execute};
 use rollout::facts::{RolloutState, ServiceView};
-use rollout::plan::{self, ExpectedImage, LoadBalancer, NewService, Plan, ServiceSettings, Wanted};
+use rollout::plan::{
+    self, BeforeTask, Check, ExpectedImage, LoadBalancer, Marker, NewService, Placement, Plan,
+    ServiceSettings, Wanted,
+};
+use rollout::preflight::{self, Answers, Finding, FindingSeverity};
+use serde_json::Value;
 
 use crate::cloud::{Connection, create_request};
 use crate::judge::{Case, Truth, judge};
-use crate::scenario::{Run, Scenario, Task};
-use crate::version::{self, Fate, SECRET};
+use crate::scenario::{Alarm, Run, Scenario, Task};
+use crate::version::{self, Chores, Fate, SECRET};
 use crate::views;
 use crate::world::{Act, CLUSTER, SERVICE, World};
 
@@ -41,7 +47,7 @@ pub struct Told {
 /// How a run came to its end.
 enum Outcome {
     /// There was a plan, and it was carried out.
-    Ended(Box<Plan>, Ended),
+    Ended(Box<(Plan, Ended)>),
     /// Nothing was done: there was no plan.
     NoPlan(String),
     /// The process died.
@@ -154,7 +160,12 @@ impl Story<'_> {
         if let Some(number) = wanted {
             self.target = Some((number, fate));
             self.world.get_mut().set_fate(number, fate);
+            if let Some((_, chores)) = run.before {
+                self.world.get_mut().set_chores(number, chores);
+            }
         }
+        self.world.get_mut().alarm_at = run.alarm.fires().map(|after| began + after);
+        let ended_well = self.world.get_mut().ended_well.len();
         let connection = Connection::new(&self.world, &run.faults, self.rng.fork());
         let mut events = Vec::new();
         let outcome = {
@@ -172,11 +183,12 @@ impl Story<'_> {
         let ended_at = self.world.get_mut().now;
         self.world.get_mut().acts.clear();
         let name = match &outcome {
-            Outcome::Ended(_, ended) => match ended.end {
+            Outcome::Ended(done) => match done.1.end {
                 End::Unchanged => "unchanged",
                 End::Succeeded => "succeeded",
                 End::RolledBack => "rolled back",
                 End::Failed => "failed",
+                End::Unreleased => "unreleased",
                 End::Refused => "refused",
             },
             Outcome::NoPlan(_) => "no plan",
@@ -184,7 +196,7 @@ impl Story<'_> {
         };
         self.told.runs.push((scenario, name));
         self.world.get_mut().note(|| match &outcome {
-            Outcome::Ended(_, ended) => format!("THE END: {ended:?}"),
+            Outcome::Ended(done) => format!("THE END: {:?}", done.1),
             Outcome::NoPlan(why) => format!("THE END: no plan: {why}"),
             Outcome::Died => "THE END: died".to_owned(),
         });
@@ -210,7 +222,8 @@ impl Story<'_> {
                     self.wrong("there was no plan, but the service was changed");
                 }
             }
-            Outcome::Ended(plan, ended) => {
+            Outcome::Ended(done) => {
+                let (plan, ended) = *done;
                 if format!("{ended:?}{:?}", plan.differences).contains(SECRET) {
                     self.wrong("the outcome holds a secret");
                 }
@@ -229,8 +242,22 @@ impl Story<'_> {
                         .filter(|_| calm)
                         .map(|service| service.task_definition),
                     exact: run.faults.lag == 0,
+                    unhindered: run.alarm.fires().is_none()
+                        && run.before.is_none_or(|(marker, chores)| {
+                            marker != Marker::Never && chores == Chores::default()
+                        }),
                 };
-                self.check(&plan, &ended, wanted, touched, since);
+                let chores = self.chores(&plan, wanted, ended_well);
+                let alarmed = self.alarmed(run, &plan, &ended, began);
+                let wrong_answers = run.checked && fate == Fate::AnswersWrongly;
+                let around = Around {
+                    touched,
+                    since,
+                    chores,
+                    alarmed,
+                    wrong_answers: wrong_answers && !plan.checks.is_empty(),
+                };
+                self.check(&plan, &ended, wanted, &around);
                 self.hope(&plan, &ended, wanted, &hope);
                 let took = (ended_at - began) / 1000;
                 if run.faults.pass() && took > 2 * run.timeout_seconds + 2_000 {
@@ -289,6 +316,11 @@ impl Story<'_> {
             Ok(plan) => plan,
             Err(refusal) => return Outcome::NoPlan(refusal.to_string()),
         };
+        let found = preflight::findings(&Value::Null, &facts, &plan, &Answers::default());
+        let stops = |finding: &&Finding| finding.severity == FindingSeverity::Error;
+        if let Some(finding) = found.iter().find(stops) {
+            return Outcome::NoPlan(finding.message.clone());
+        }
         if wanted.is_none()
             && let Some(document) = plan.target().and_then(|target| connection.document(target))
         {
@@ -300,7 +332,7 @@ impl Story<'_> {
             events.push(event);
         };
         let ended = execute(&plan, connection, &mut tell).await;
-        Outcome::Ended(Box::new(plan), ended)
+        Outcome::Ended(Box::new((plan, ended)))
     }
 
     fn wanted(&self, run: &Run, number: u64) -> Wanted {
@@ -319,18 +351,70 @@ impl Story<'_> {
             create: Some(self.create.clone()),
             timeout_seconds: run.timeout_seconds,
             supersede: run.supersede,
+            before: run
+                .before
+                .map(|(marker, _)| chore(marker))
+                .into_iter()
+                .collect(),
+            checks: run.checked.then(|| check(number)).into_iter().collect(),
+            bake_seconds: run.bake_seconds,
+            alarms: match run.alarm {
+                Alarm::Unwatched => Vec::new(),
+                Alarm::Quiet | Alarm::Fires(_) => vec!["errors".to_owned()],
+            },
+            tags: BTreeMap::from([("longshore:service".to_owned(), SERVICE.to_owned())]),
+            ..Wanted::default()
         }
     }
 
-    /// Whether the outcome is true now, and still is after a while.
-    fn check(
+    /// What the task before says about the way back, whether it did its work, and whether its reverse did.
+    fn chores(
         &mut self,
         plan: &Plan,
-        ended: &Ended,
         wanted: Option<u64>,
-        touched: bool,
-        since: Millis,
-    ) {
+        before: usize,
+    ) -> (Option<Marker>, bool, bool) {
+        let marker = plan.steps.iter().find_map(|step| match step {
+            plan::Step::RunTask { task } => Some((task.marker, before)),
+            // What it did was done in a run before.
+            plan::Step::Adopt { ran, .. } => ran.first().map(|task| (task.marker, 0)),
+            _ => None,
+        });
+        let Some(((marker, first), number)) = marker.zip(wanted) else {
+            return (None, false, false);
+        };
+        let world = self.world.get_mut();
+        let did = |command: &str, first: usize| {
+            world.ended_well[first..]
+                .iter()
+                .any(|(version, done)| *version == number && done == command)
+        };
+        (
+            Some(marker),
+            did(version::MIGRATE, first),
+            did(version::REVERSE, before),
+        )
+    }
+
+    /// Whether the alarm fired while it was watched, and long enough before the verdict to be seen.
+    fn alarmed(&mut self, run: &Run, plan: &Plan, ended: &Ended, began: Millis) -> bool {
+        let judged = self.world.get_mut().now;
+        let fired = run.alarm.fires().map(|after| began + after);
+        let readable = run.faults.pass() && run.faults.skew == 0;
+        fired.is_some_and(|at| {
+            // Alarms are looked at every ten seconds, where something else goes wrong less often.
+            readable
+                && !plan.alarms.is_empty()
+                && !plan.steps.is_empty()
+                && ended.changed_at.is_some_and(|changed| at > changed)
+                && at + 60_000 < judged
+                && plan.bake_seconds > 90
+        })
+    }
+
+    /// Whether the outcome is true now, and still is after a while.
+    fn check(&mut self, plan: &Plan, ended: &Ended, wanted: Option<u64>, around: &Around) {
+        let (marker, migrated, reversed) = around.chores;
         for settled in [false, true] {
             let world = self.world.get_mut();
             if settled {
@@ -348,12 +432,17 @@ impl Story<'_> {
                 plan,
                 ended,
                 wanted,
-                touched,
+                touched: around.touched,
                 disturbed: world
                     .done
                     .iter()
-                    .any(|(at, act)| *at >= since && *act != Act::KillTask),
-                steady: live == Fate::Good && !killed,
+                    .any(|(at, act)| *at >= around.since && *act != Act::KillTask),
+                steady: matches!(live, Fate::Good | Fate::AnswersWrongly) && !killed,
+                marker,
+                migrated,
+                reversed,
+                alarmed: around.alarmed,
+                wrong_answers: around.wrong_answers,
             };
             if let Some(what) = judge(&case, &truth) {
                 let when = if settled { " (after a while)" } else { "" };
@@ -379,7 +468,7 @@ impl Story<'_> {
             ));
         }
         let first = wanted.is_some() && plan.guard.primary_deployment.is_none();
-        let good = hope.fate == Fate::Good && wanted.is_some();
+        let good = hope.fate == Fate::Good && wanted.is_some() && hope.unhindered;
         let done = matches!(ended.end, End::Succeeded | End::Unchanged);
         if good && (hope.calm || first || hope.again && self.is_own(plan, wanted)) && !done {
             self.wrong(format!("a good release ended as {:?}", ended.end));
@@ -393,7 +482,8 @@ impl Story<'_> {
         if hopeless && done && (hope.calm || first) {
             self.wrong(format!("a hopeless release ended as {:?}", ended.end));
         }
-        if hopeless && hope.calm && old_is_good && ended.end != End::RolledBack {
+        let back = !matches!(ended.end, End::RolledBack);
+        if hopeless && hope.calm && old_is_good && hope.unhindered && back {
             self.wrong(format!("a hopeless release ended as {:?}", ended.end));
         }
     }
@@ -415,6 +505,38 @@ impl Story<'_> {
     }
 }
 
+/// What is known of a run besides its plan and end.
+struct Around {
+    /// Whether it changed anything of the service.
+    touched: bool,
+    /// The time of the last looks that it rests on.
+    since: Millis,
+    chores: (Option<Marker>, bool, bool),
+    alarmed: bool,
+    wrong_answers: bool,
+}
+
+fn chore(marker: Marker) -> BeforeTask {
+    BeforeTask {
+        name: "migrate".to_owned(),
+        container: "app".to_owned(),
+        command: vec![version::MIGRATE.to_owned()],
+        timeout_seconds: 120,
+        marker,
+        reverse: (marker == Marker::Reverse).then(|| vec![version::REVERSE.to_owned()]),
+        placement: Placement::default(),
+    }
+}
+
+fn check(number: u64) -> Check {
+    Check {
+        url: "https://api.example.com/version".to_owned(),
+        status: 200,
+        contains: Some(version::body(number)),
+        within_seconds: 60,
+    }
+}
+
 /// What may be asked of a run besides the truth.
 struct Hope {
     /// Nothing went wrong but what passes.
@@ -428,6 +550,8 @@ struct Hope {
     old: Option<String>,
     /// No read lagged.
     exact: bool,
+    /// Nothing but the rollout itself decides.
+    unhindered: bool,
 }
 
 /// Whether the service is at rest, with the number of tasks that its percentages are made for.

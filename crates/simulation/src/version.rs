@@ -28,6 +28,43 @@ pub(crate) enum Fate {
     CrashesLater(Millis),
     /// Four of ten end right after their start.
     Flaky,
+    /// They run, pass every check of ECS, and answer requests wrongly.
+    AnswersWrongly,
+}
+
+/// What becomes of a task that runs before a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chore {
+    /// It ends with this code.
+    Ends(i32),
+    /// It never ends.
+    Hangs,
+}
+
+/// What becomes of the tasks that run before a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chores {
+    pub(crate) migrate: Chore,
+    pub(crate) reverse: Chore,
+}
+
+impl Default for Chores {
+    fn default() -> Self {
+        Self {
+            migrate: Chore::Ends(0),
+            reverse: Chore::Ends(0),
+        }
+    }
+}
+
+/// The command of the task that runs before a release.
+pub(crate) const MIGRATE: &str = "migrate";
+/// The command that undoes it.
+pub(crate) const REVERSE: &str = "reverse";
+
+/// What version `number` answers.
+pub(crate) fn body(number: u64) -> String {
+    format!("version {number};")
 }
 
 impl Fate {
@@ -36,7 +73,8 @@ impl Fate {
         if rng.bool() {
             return Self::Good;
         }
-        match rng.u32(0..10) {
+        match rng.u32(0..11) {
+            10 => Self::AnswersWrongly,
             0 => Self::FailsToStart(StartFailure::CannotPullContainerError),
             1 => Self::FailsToStart(StartFailure::ResourceInitializationError),
             2 => Self::FailsToStart(StartFailure::CannotStartContainerError),
@@ -66,12 +104,16 @@ impl Fate {
             Self::NoCapacity => "no capacity",
             Self::CrashesLater(_) => "crashes later",
             Self::Flaky => "flaky",
+            Self::AnswersWrongly => "answers wrongly",
         }
     }
 
     /// Whether a release of it must fail: it can neither succeed nor stay undecided.
     pub(crate) fn is_hopeless(self) -> bool {
-        !matches!(self, Self::Good | Self::CrashesLater(_) | Self::Flaky)
+        !matches!(
+            self,
+            Self::Good | Self::CrashesLater(_) | Self::Flaky | Self::AnswersWrongly
+        )
     }
 }
 

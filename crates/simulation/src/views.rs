@@ -2,9 +2,10 @@
 
 use local_cloud::error::ApiError;
 use rollout::facts::{
-    ContainerView, DeploymentView, EventView, Millis, RolloutState, ServiceDeploymentView,
-    ServiceView, TaskView,
+    ContainerView, DeploymentRules, DeploymentView, EventView, Millis, RevisionView, RolloutState,
+    ServiceDeploymentView, ServiceView, TaskView,
 };
+use rollout::plan::Breaker;
 use serde_json::{Value, json};
 
 use crate::world::{CLUSTER, SERVICE, World};
@@ -33,7 +34,52 @@ pub(crate) fn service_view(service: &Value) -> ServiceView {
                 message: text(&event["message"]),
             })
             .collect(),
+        controller: optional(&service["deploymentController"]["type"]),
+        rules: rules(&service["deploymentConfiguration"]),
+        ..ServiceView::default()
     }
+}
+
+fn rules(configuration: &Value) -> DeploymentRules {
+    let percent = |name: &str| {
+        configuration[name]
+            .as_u64()
+            .and_then(|percent| u32::try_from(percent).ok())
+    };
+    let breaker = &configuration["deploymentCircuitBreaker"];
+    DeploymentRules {
+        minimum_healthy_percent: percent("minimumHealthyPercent"),
+        maximum_percent: percent("maximumPercent"),
+        circuit_breaker: breaker.is_object().then(|| Breaker {
+            enable: breaker["enable"] == true,
+            rollback: breaker["rollback"] == true,
+        }),
+        strategy: optional(&configuration["strategy"]),
+        ..DeploymentRules::default()
+    }
+}
+
+/// DescribeTaskDefinition, as far as others' registrations matter; none when it is unknown.
+pub(crate) fn revision(world: &mut World, name: &str) -> Option<RevisionView> {
+    let request = json!({"taskDefinition": name, "include": ["TAGS"]});
+    let answer = world.apply("DescribeTaskDefinition", &request).ok()?;
+    let definition = &answer["taskDefinition"];
+    Some(RevisionView {
+        arn: text(&definition["taskDefinitionArn"]),
+        status: text(&definition["status"]),
+        registered_at: millis(&definition["registeredAt"]),
+        registered_by: None,
+        tags: list(&answer["tags"])
+            .map(|tag| (text(&tag["key"]), text(&tag["value"])))
+            .collect(),
+    })
+}
+
+/// One task; none when the model does not know it.
+pub(crate) fn task(world: &mut World, arn: &str) -> Result<Option<TaskView>> {
+    let request = json!({"cluster": CLUSTER, "tasks": [arn]});
+    let described = world.apply("DescribeTasks", &request)?;
+    Ok(described["tasks"].get(0).map(task_view))
 }
 
 fn deployment_view(deployment: &Value) -> DeploymentView {
@@ -70,7 +116,7 @@ pub(crate) fn tasks(world: &mut World, running: bool) -> Result<Vec<TaskView>> {
     Ok(list(&described["tasks"]).map(task_view).collect())
 }
 
-fn task_view(task: &Value) -> TaskView {
+pub(crate) fn task_view(task: &Value) -> TaskView {
     TaskView {
         arn: text(&task["taskArn"]),
         started_by: text(&task["startedBy"]),

@@ -6,9 +6,10 @@ use fastrand::Rng;
 use local_cloud::ecs::{Ecs, Pace, Settings};
 use local_cloud::error::ApiError;
 use local_cloud::task::{Effect, Millis, Report, TaskSpec};
+use rollout::facts::TaskView;
 use serde_json::{Value, json};
 
-use crate::version::{self, Checks, Fate};
+use crate::version::{self, Checks, Chore, Chores, Fate};
 use crate::views;
 
 /// Name of the cluster.
@@ -52,6 +53,16 @@ pub(crate) struct World {
     rng: Rng,
     /// Version and container of each task that was handed to the runner.
     tasks: BTreeMap<String, (u64, String)>,
+    /// What becomes of tasks that run before a release, by version.
+    chores: BTreeMap<u64, Chores>,
+    /// Version and command of each such task.
+    chore_tasks: BTreeMap<String, (u64, String)>,
+    /// Tasks by the token that they were started with.
+    tokens: BTreeMap<String, String>,
+    /// Commands that ended with 0, by version.
+    pub(crate) ended_well: Vec<(u64, String)>,
+    /// When the alarm fires; none when it does not.
+    pub(crate) alarm_at: Option<Millis>,
     reports: BTreeMap<(Millis, u64), Report>,
     sent: u64,
     story: Option<Vec<String>>,
@@ -75,6 +86,11 @@ impl World {
             quick,
             rng: Rng::with_seed(seed ^ 0x5eed),
             tasks: BTreeMap::new(),
+            chores: BTreeMap::new(),
+            chore_tasks: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            ended_well: Vec::new(),
+            alarm_at: None,
             reports: BTreeMap::new(),
             sent: 0,
             story: record.then(Vec::new),
@@ -104,6 +120,61 @@ impl World {
 
     pub(crate) fn fate(&self, number: u64) -> Fate {
         self.fates.get(&number).copied().unwrap_or(Fate::Good)
+    }
+
+    /// Says what becomes of the tasks that run before version `number`.
+    pub(crate) fn set_chores(&mut self, number: u64, chores: Chores) {
+        self.chores.insert(number, chores);
+    }
+
+    /// RunTask. The same token starts no second task.
+    pub(crate) fn run_task(
+        &mut self,
+        definition: &str,
+        container: &str,
+        command: &[String],
+        token: &str,
+    ) -> Result<TaskView, ApiError> {
+        if let Some(arn) = self.tokens.get(token).cloned()
+            && let Some(task) = views::task(self, &arn)?
+        {
+            return Ok(task);
+        }
+        let request = json!({
+            "cluster": CLUSTER,
+            "taskDefinition": definition,
+            "overrides": {"containerOverrides": [{"name": container, "command": command}]},
+        });
+        let answer = self.apply("RunTask", &request)?;
+        let task = views::task_view(&answer["tasks"][0]);
+        self.tokens.insert(token.to_owned(), task.arn.clone());
+        Ok(task)
+    }
+
+    /// State of the one alarm.
+    pub(crate) fn alarm_state(&self) -> &'static str {
+        match self.alarm_at {
+            Some(at) if at <= self.now => "ALARM",
+            _ => "OK",
+        }
+    }
+
+    /// What the public address answers: some task of the service, with its version.
+    pub(crate) fn answer(&mut self) -> (u16, String) {
+        let running = views::tasks(self, true).unwrap_or_default();
+        let up: Vec<&TaskView> = running
+            .iter()
+            .filter(|task| task.last_status == "RUNNING")
+            .collect();
+        let Some(task) = self.rng.choice(up) else {
+            return (503, String::new());
+        };
+        let number = self.tasks.get(task.id()).map(|(number, _)| *number);
+        match self.fate(number.unwrap_or_default()) {
+            Fate::NeverHealthy => (500, String::new()),
+            Fate::AnswersWrongly => (200, format!("TOKEN={}", version::SECRET)),
+            _ => (200, version::body(number.unwrap_or_default())),
+        }
     }
 
     /// The version that a task definition names, by the model.
@@ -142,8 +213,16 @@ impl World {
                 .filter(|first| first.key().0 <= self.now)
             {
                 let report = first.remove();
+                let ended = match &report {
+                    Report::Exited { task, .. } => self.chore_tasks.get(task).cloned(),
+                    _ => None,
+                };
+                let task = ended.map(|chore| (report_task(&report), chore));
                 self.ecs.report(report, self.now);
                 self.carry_out();
+                if let Some((id, chore)) = task {
+                    self.note_end(&id, chore);
+                }
             }
             if self.acts.last().is_some_and(|(at, _)| *at <= self.now)
                 && let Some((_, act)) = self.acts.pop()
@@ -251,7 +330,11 @@ impl World {
         };
         let number = version_in(&container.image).unwrap_or_default();
         let (task, container) = (spec.id.clone(), container.name.clone());
+        let command = spec.containers[0].command.clone().unwrap_or_default();
         self.tasks.insert(task.clone(), (number, container.clone()));
+        if let Some(command) = command.first() {
+            return self.start_chore(task, container, number, command);
+        }
         let fate = self.fate(number);
         let start = self
             .rng
@@ -306,6 +389,55 @@ impl World {
         }
     }
 
+    /// Whether a task before a release ended with 0, by the model.
+    fn note_end(&mut self, id: &str, chore: (u64, String)) {
+        let task = views::task(self, id).ok().flatten();
+        let well = task.is_some_and(|task| task.containers.iter().any(|c| c.exit_code == Some(0)));
+        if well && !self.ended_well.contains(&chore) {
+            self.note(|| {
+                format!(
+                    "runner: {} of version {} has done its work",
+                    chore.1, chore.0
+                )
+            });
+        }
+        if well {
+            self.ended_well.push(chore);
+        }
+    }
+
+    /// A task that runs before a release, or its reverse.
+    fn start_chore(&mut self, task: String, container: String, number: u64, command: &str) {
+        self.chore_tasks
+            .insert(task.clone(), (number, command.to_owned()));
+        let chores = self.chores.get(&number).copied().unwrap_or_default();
+        let chore = if command == version::MIGRATE {
+            chores.migrate
+        } else {
+            chores.reverse
+        };
+        let start = self
+            .rng
+            .u64(if self.quick { 50..500 } else { 1_000..40_000 });
+        let takes = self.rng.u64(1..20_000);
+        let started = Report::Started {
+            task: task.clone(),
+            container: container.clone(),
+        };
+        self.report_in(start, started);
+        let exit_code = match chore {
+            Chore::Hangs => return,
+            Chore::Ends(code) => code,
+        };
+        let exited = Report::Exited {
+            task,
+            container,
+            exit_code,
+            out_of_memory: false,
+        };
+        self.report_in(start + takes, exited);
+    }
+
     fn stop(&mut self, task: String) {
         let after = self.rng.u64(if self.quick { 10..300 } else { 100..30_000 });
         if let Some((_, container)) = self.tasks.get(&task).cloned() {
@@ -318,6 +450,13 @@ impl World {
             self.report_in(after, exited);
         }
         self.report_in(after, Report::Gone { task });
+    }
+}
+
+fn report_task(report: &Report) -> String {
+    match report {
+        Report::Exited { task, .. } => task.clone(),
+        _ => String::new(),
     }
 }
 

@@ -4,20 +4,21 @@
 //! 2. Connect to the environment's AWS; start the one on this machine where that is meant.
 //! 3. Run the tests, where the environment asks for that.
 //! 4. Build the program and its image; push it.
-//! 5. Render the task definition; see what is live; plan.
-//! 6. Carry the plan out: register, update, watch, and go back on failure.
+//! 5. Render the task definition; see what is live; plan; see that all is there that the plan relies on.
+//! 6. Carry the plan out: register, run the tasks before, update, watch, check, and go back on failure.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use rollout::plan::Plan;
+use rollout::plan::{Plan, Step};
+use rollout::preflight::Finding;
 use service_config::Service;
 
 use super::{OutputFormat, TargetArgs};
-use crate::exit::{self, REFUSED, bad_input, refused};
+use crate::exit::{bad_input, refused};
 use crate::project::{self, Project};
-use crate::release::{self, Finish, Interrupt, Preparation, Ready};
+use crate::release::{self, Interrupt, Preparation, Ready};
 use crate::testing;
 use crate::ui::Ui;
 
@@ -32,11 +33,14 @@ pub struct Args {
     /// Replace a deployment that is in flight instead of refusing.
     #[arg(long)]
     supersede: bool,
+    /// Wait for the end of a deployment that is in flight instead of refusing.
+    #[arg(long, conflicts_with = "supersede")]
+    wait: bool,
     /// Do not run the tests first, where the environment asks for that: they have passed on this commit already, or it is an emergency.
     #[arg(long)]
     skip_tests: bool,
     /// Carry out exactly this plan, as `plan --out` saved it, or refuse.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["variable", "supersede"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["variable", "supersede", "wait"])]
     plan: Option<PathBuf>,
     /// What is printed on standard output: the address, or a receipt as JSON.
     #[arg(long, value_enum, default_value_t)]
@@ -65,31 +69,24 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         environment: &environment,
         variables: &variables,
         supersede: args.supersede,
+        wait: args.wait,
+        interrupt: &interrupt,
         test: !args.skip_tests && testing::wanted(&service, &environment)?,
     };
-    match prepare(&preparation, args.plan.as_deref(), &interrupt, &mut ui).await {
-        Ok((ready, plan)) => {
+    match prepare(&preparation, args.plan.as_deref(), &mut ui).await {
+        Ok((ready, plan, findings)) => {
             let ended = release::roll(&plan, &ready.cloud, &interrupt, "deploy", &mut ui).await;
-            let finish = Finish {
-                service: &service.pipeline.service.name,
-                environment: &environment,
-                commit: Some(ready.commit.name),
-                cloud: &ready.cloud,
-                plan: &plan,
-                ended,
-            };
-            Ok(finish.show(args.format, &mut ui))
+            let about = release::about(
+                &service,
+                &environment,
+                &ready.cloud,
+                Some(ready.commit.name),
+                findings,
+            );
+            Ok(release::finish(about, &plan, ended, args.format, &mut ui))
         }
         Err(error) => {
-            let code = exit::code_of(&error);
-            release::refused_receipt(
-                &service.pipeline.service.name,
-                &environment,
-                &error,
-                code == REFUSED,
-                args.format,
-                &mut ui,
-            );
+            release::refused_receipt(&service, &environment, &error, args.format, &mut ui);
             Err(error)
         }
     }
@@ -117,11 +114,10 @@ pub fn allowed_variables(
 async fn prepare(
     preparation: &Preparation<'_>,
     reviewed: Option<&Path>,
-    interrupt: &Interrupt,
     ui: &mut Ui,
-) -> anyhow::Result<(Ready, Plan)> {
+) -> anyhow::Result<(Ready, Plan, Vec<Finding>)> {
     let reviewed = reviewed.map(read_plan).transpose()?;
-    let ready = preparation.build(interrupt, ui).await?;
+    let ready = preparation.build(ui).await?;
     if let Some(plan) = &reviewed {
         fits(plan, &ready)?;
     }
@@ -130,16 +126,32 @@ async fn prepare(
         preparation.service,
         &ready.images,
         &ready.commit,
-        interrupt,
+        preparation.interrupt,
         ui,
     )
     .await?;
-    interrupt.check()?;
-    let plan = match reviewed {
-        Some(plan) => plan,
-        None => preparation.plan(&ready, reference).await?,
+    preparation.interrupt.check()?;
+    let Some(plan) = reviewed else {
+        let (plan, findings) = preparation.plan(&ready, reference, ui).await?;
+        return Ok((ready, plan, findings));
     };
-    Ok((ready, plan))
+    let (cloud, document) = (&ready.cloud, registered(&plan));
+    let facts = cloud.aws.facts(&cloud.cluster, &cloud.service).await?;
+    let findings = preparation
+        .preflight(&ready, &document, &facts, &plan, ui)
+        .await?;
+    Ok((ready, plan, findings))
+}
+
+/// The document that a plan registers; empty when it registers none.
+fn registered(plan: &Plan) -> String {
+    plan.steps
+        .iter()
+        .find_map(|step| match step {
+            Step::RegisterTaskDefinition { document } => Some(document.clone()),
+            _ => None,
+        })
+        .unwrap_or_default()
 }
 
 fn read_plan(path: &Path) -> anyhow::Result<Plan> {

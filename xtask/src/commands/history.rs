@@ -1,14 +1,14 @@
-//! `history`: the deployments of a service, from ECS's own records.
+//! `history`: the deployments of a service, from ECS's own records and from the tags of the revisions.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use jiff::Timestamp;
-use rollout::facts::{Millis, ServiceDeploymentView};
+use rollout::facts::ServiceDeploymentView;
+use rollout::receipt::rfc3339;
 use serde_json::json;
 
 use super::{OutputFormat, TargetArgs};
-use crate::cloud;
+use crate::cloud::{self, Release};
 use crate::project::{self, Project};
 use crate::release::revision;
 use crate::ui;
@@ -30,27 +30,20 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let environment = project::environment(&service, args.target.env.as_deref())?;
     let cloud = cloud::look(&project, &service, environment).await?;
     let records = cloud.aws.history(&cloud.cluster, &cloud.service).await?;
-    let container = &service.pipeline.deploy.container;
-    let mut rows = Vec::new();
-    for record in records {
-        // A revision may have been deleted since.
-        let image = cloud
-            .aws
-            .image_of(&record.task_definition, container)
-            .await
-            .ok()
-            .flatten();
-        rows.push((record, image));
-    }
+    let releases = cloud.releases(&records, &service).await;
+    let rows: Vec<(&ServiceDeploymentView, Release)> = records
+        .iter()
+        .map(|record| {
+            let release = releases.get(&record.task_definition);
+            (record, release.cloned().unwrap_or_default())
+        })
+        .collect();
     ui::print(&match args.format {
-        OutputFormat::Text => rows.iter().fold(String::new(), |mut out, (record, image)| {
-            let _ = writeln!(out, "{}", line(record, image.as_deref()));
-            out
-        }),
+        OutputFormat::Text => table(&rows),
         OutputFormat::Json => {
             let rows: Vec<_> = rows
                 .iter()
-                .map(|(record, image)| object(record, image.as_deref()))
+                .map(|(record, release)| object(record, release))
                 .collect();
             format!("{}\n", serde_json::to_string_pretty(&rows)?)
         }
@@ -58,25 +51,64 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn line(record: &ServiceDeploymentView, image: Option<&str>) -> String {
-    let digest = image
-        .and_then(|image| image.split_once("@sha256:"))
-        .map_or("-", |(_, digest)| &digest[..digest.len().min(12)]);
-    format!(
-        "{}  {:<20}  {:<24}  {digest:<12}  {}",
-        time(record.created_at),
-        revision(&record.task_definition),
-        record.status,
-        seconds(record).map_or_else(|| "-".to_owned(), |seconds| format!("{seconds} s")),
-    )
+fn table(rows: &[(&ServiceDeploymentView, Release)]) -> String {
+    let mut lines = vec![
+        [
+            "started",
+            "revision",
+            "outcome",
+            "took",
+            "commit",
+            "image",
+            "registered by",
+        ]
+        .map(str::to_owned),
+    ];
+    lines.extend(rows.iter().map(|(record, release)| {
+        [
+            rfc3339(record.created_at),
+            revision(&record.task_definition).to_owned(),
+            record.status.clone(),
+            seconds(record).map_or_else(|| "-".to_owned(), |seconds| format!("{seconds} s")),
+            short(release.commit.as_deref().unwrap_or("-")).to_owned(),
+            release.digest().map_or("-", short).to_owned(),
+            release.who().unwrap_or("-").to_owned(),
+        ]
+    }));
+    let width = |column: usize| {
+        lines
+            .iter()
+            .map(|line| line[column].len())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..7).map(width).collect();
+    let mut out = String::new();
+    for line in &lines {
+        let cells: Vec<String> = line
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "{}", cells.join("  ").trim_end());
+    }
+    out
 }
 
-fn object(record: &ServiceDeploymentView, image: Option<&str>) -> serde_json::Value {
+/// The first twelve characters, as people write a hash.
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}
+
+fn object(record: &ServiceDeploymentView, release: &Release) -> serde_json::Value {
     json!({
         "serviceDeployment": record.arn,
-        "startedAt": time(record.created_at),
+        "startedAt": rfc3339(record.created_at),
         "taskDefinition": record.task_definition,
-        "image": image,
+        "commit": release.commit,
+        "registeredBy": release.registered_by,
+        "image": release.image,
         "status": record.status,
         "reason": record.reason,
         "seconds": seconds(record),
@@ -85,12 +117,4 @@ fn object(record: &ServiceDeploymentView, image: Option<&str>) -> serde_json::Va
 
 fn seconds(record: &ServiceDeploymentView) -> Option<u64> {
     Some(record.finished_at?.saturating_sub(record.created_at) / 1000)
-}
-
-/// RFC 3339, in UTC, to the second.
-fn time(at: Millis) -> String {
-    let seconds = i64::try_from(at / 1000).unwrap_or_default();
-    Timestamp::from_second(seconds)
-        .unwrap_or_default()
-        .to_string()
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use rollout::plan::{Plan, Step};
+use rollout::plan::{Marker, OnFailure, Plan, Step};
 
 use super::deploy::{allowed_variables, variable};
 use super::{OutputFormat, TargetArgs};
@@ -47,11 +47,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         environment,
         variables: &variables,
         supersede: args.supersede,
+        wait: false,
+        interrupt: &interrupt,
         test: false,
     };
-    let ready = preparation.build(&interrupt, &mut ui).await?;
+    let ready = preparation.build(&mut ui).await?;
     let reference = release::reference(&ready.cloud, &service, &ready.images).await?;
-    let plan = preparation.plan(&ready, reference).await?;
+    let (plan, _) = preparation.plan(&ready, reference, &mut ui).await?;
     let json = format!("{}\n", serde_json::to_string_pretty(&plan)?);
     if let Some(path) = &args.out {
         report::write(path, &json)
@@ -65,7 +67,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn text(plan: &Plan) -> String {
+/// A plan as people read it.
+pub fn text(plan: &Plan) -> String {
     let mut out = format!("service {} in cluster {}\n", plan.service, plan.cluster);
     if plan.steps.is_empty() {
         out.push_str("nothing changes: this is live already\n");
@@ -78,6 +81,21 @@ fn text(plan: &Plan) -> String {
         let what = match step {
             Step::RegisterTaskDefinition { document } => {
                 format!("register the task definition ({} bytes)", document.len())
+            }
+            Step::RunTask { task } => {
+                let way_back = match (task.marker, &task.reverse) {
+                    (Marker::Safe, _) => "the way back stays open".to_owned(),
+                    (Marker::Reverse, Some(reverse)) => {
+                        format!("the way back runs `{}` first", reverse.join(" "))
+                    }
+                    _ => "after it nothing goes back by itself".to_owned(),
+                };
+                format!(
+                    "run task `{}`: `{}`, at most {} s; {way_back}",
+                    task.name,
+                    task.command.join(" "),
+                    task.timeout_seconds
+                )
             }
             Step::CreateService { settings } => {
                 format!("create the service with {} tasks", settings.desired_count)
@@ -93,6 +111,7 @@ fn text(plan: &Plan) -> String {
             Step::Adopt {
                 deployment,
                 task_definition,
+                ..
             } => format!(
                 "watch deployment {deployment} of {}",
                 revision(task_definition)
@@ -100,11 +119,33 @@ fn text(plan: &Plan) -> String {
         };
         let _ = writeln!(out, "{}. {what}", number + 1);
     }
+    for check in &plan.checks {
+        let _ = writeln!(
+            out,
+            "then GET {} must answer {}{} within {} s",
+            check.url,
+            check.status,
+            check
+                .contains
+                .as_ref()
+                .map_or_else(String::new, |text| format!(" with {text:?}")),
+            check.within_seconds
+        );
+    }
+    if plan.bake_seconds > 0 {
+        let _ = writeln!(out, "then it is watched for {} s", plan.bake_seconds);
+    }
+    if !plan.alarms.is_empty() {
+        let _ = writeln!(out, "watching alarms {}", plan.alarms.join(", "));
+    }
     let _ = match &plan.guard.primary_deployment {
         Some(deployment) => writeln!(out, "only if deployment {deployment} is still PRIMARY"),
         None => writeln!(out, "only if the service is still not there"),
     };
     let _ = match &plan.way_back {
+        Some(_) if plan.on_failure == OnFailure::Stay => {
+            writeln!(out, "if it fails nothing is taken back: a person decides")
+        }
         Some(arn) => writeln!(
             out,
             "back to {} if it fails, or after {} s",

@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use rollout::facts::{RolloutState, ServiceView};
+use rollout::cause::{Cause, classify};
+use rollout::facts::{RolloutState, ServiceDeploymentView, ServiceView, TaskView};
+use rollout::mask::mask;
+use rollout::receipt::rfc3339;
 use serde_json::json;
 
 use super::{OutputFormat, TargetArgs};
-use crate::cloud::{self, Cloud};
+use crate::cloud::{self, Cloud, Release};
 use crate::exit::refused;
 use crate::project::{self, Project};
 use crate::release::revision;
@@ -38,13 +41,24 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             Some("`cargo xtask deploy` deploys it"),
         ));
     };
-    let image = cloud
-        .aws
-        .image_of(&view.task_definition, &service.pipeline.deploy.container)
-        .await?;
+    let records = cloud.aws.history(&cloud.cluster, &cloud.service).await;
+    let records = records.unwrap_or_default();
+    let live = ServiceDeploymentView {
+        task_definition: view.task_definition.clone(),
+        ..ServiceDeploymentView::default()
+    };
+    let release = cloud.releases(&[live], &service).await.into_values().next();
+    let stopped = cloud.aws.tasks(&cloud.cluster, &cloud.service, false).await;
+    let status = Status {
+        cloud: &cloud,
+        view: &view,
+        release: release.unwrap_or_default(),
+        in_flight: records.into_iter().find(ServiceDeploymentView::in_flight),
+        failed: failures(&view, &stopped.unwrap_or_default()),
+    };
     ui::print(&match args.format {
-        OutputFormat::Text => text(&cloud, &view, image.as_deref()),
-        OutputFormat::Json => json_text(&cloud, &view, image.as_deref()),
+        OutputFormat::Text => status.text(),
+        OutputFormat::Json => status.json(),
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -58,76 +72,143 @@ fn state(state: Option<RolloutState>) -> &'static str {
     }
 }
 
-fn text(cloud: &Cloud, view: &ServiceView, image: Option<&str>) -> String {
-    let mut out = String::new();
-    let mut row = |name: &str, value: &str| {
-        let _ = writeln!(out, "{name:>10}  {value}");
-    };
-    row(
-        "service",
-        &format!(
-            "{} in cluster {} ({})",
-            cloud.service, cloud.cluster, view.status
-        ),
-    );
-    row("revision", revision(&view.task_definition));
-    row("image", image.unwrap_or("unknown"));
-    row(
-        "tasks",
-        &format!("{} of {} run", view.running_count, view.desired_count),
-    );
-    for deployment in &view.deployments {
-        row(
-            "deployment",
-            &format!(
-                "{} {} {}: {} of {} tasks run, {} failed",
-                deployment.status,
-                revision(&deployment.task_definition),
-                state(deployment.rollout_state),
-                deployment.running_count,
-                deployment.desired_count,
-                deployment.failed_tasks
-            ),
-        );
-    }
-    if let Some(url) = &cloud.url {
-        row("address", url);
-    }
-    for event in view.events.iter().take(5) {
-        row("event", &event.message);
-    }
-    out
+/// What is shown.
+struct Status<'a> {
+    cloud: &'a Cloud,
+    view: &'a ServiceView,
+    release: Release,
+    /// The deployment in flight, if there is one.
+    in_flight: Option<ServiceDeploymentView>,
+    /// Tasks that failed within the last hour: their IDs and why, the newest first.
+    failed: Vec<(String, Cause)>,
 }
 
-fn json_text(cloud: &Cloud, view: &ServiceView, image: Option<&str>) -> String {
-    let deployments: Vec<_> = view
-        .deployments
+/// The failures of the tasks of the deployments that ECS still lists, the newest first.
+fn failures(view: &ServiceView, stopped: &[TaskView]) -> Vec<(String, Cause)> {
+    let mut tasks: Vec<&TaskView> = stopped
         .iter()
-        .map(|deployment| {
-            json!({
-                "id": deployment.id,
-                "status": deployment.status,
-                "taskDefinition": deployment.task_definition,
-                "rolloutState": state(deployment.rollout_state),
-                "runningCount": deployment.running_count,
-                "desiredCount": deployment.desired_count,
-                "failedTasks": deployment.failed_tasks,
-            })
-        })
+        .filter(|task| view.deployments.iter().any(|d| d.id == task.started_by))
         .collect();
-    let status = json!({
-        "service": cloud.service,
-        "cluster": cloud.cluster,
-        "status": view.status,
-        "taskDefinition": view.task_definition,
-        "image": image,
-        "runningCount": view.running_count,
-        "desiredCount": view.desired_count,
-        "deployments": deployments,
-        "url": cloud.url,
-    });
-    format!(
-        "{}\n",
-        serde_json::to_string_pretty(&status).unwrap_or_default()
-    )
+    tasks.sort_by_key(|task| std::cmp::Reverse(task.stopped_at));
+    tasks
+        .into_iter()
+        .filter_map(|task| {
+            let mut cause = classify(task)?;
+            cause.message = mask(&cause.message);
+            Some((task.id().to_owned(), cause))
+        })
+        .take(5)
+        .collect()
+}
+
+impl Status<'_> {
+    fn text(&self) -> String {
+        let Self { cloud, view, .. } = self;
+        let mut out = String::new();
+        let mut row = |name: &str, value: &str| {
+            let _ = writeln!(out, "{name:>10}  {value}");
+        };
+        row(
+            "service",
+            &format!(
+                "{} in cluster {} ({})",
+                cloud.service, cloud.cluster, view.status
+            ),
+        );
+        row("revision", revision(&view.task_definition));
+        if let Some(commit) = &self.release.commit {
+            row("commit", commit);
+        }
+        row("image", self.release.image.as_deref().unwrap_or("unknown"));
+        if let Some(who) = &self.release.registered_by {
+            row("by", who);
+        }
+        row(
+            "tasks",
+            &format!("{} of {} run", view.running_count, view.desired_count),
+        );
+        for deployment in &view.deployments {
+            row(
+                "deployment",
+                &format!(
+                    "{} {} {}: {} of {} tasks run, {} failed",
+                    deployment.status,
+                    revision(&deployment.task_definition),
+                    state(deployment.rollout_state),
+                    deployment.running_count,
+                    deployment.desired_count,
+                    deployment.failed_tasks
+                ),
+            );
+        }
+        if let Some(record) = &self.in_flight {
+            row(
+                "in flight",
+                &format!(
+                    "{} {} since {}",
+                    revision(&record.task_definition),
+                    record.status,
+                    rfc3339(record.created_at)
+                ),
+            );
+        }
+        for (task, cause) in &self.failed {
+            row(
+                "failed",
+                &format!("{task} {} [{}]", cause.message, cause.code.name()),
+            );
+        }
+        if let Some(url) = &cloud.url {
+            row("address", url);
+        }
+        for event in view.events.iter().take(5) {
+            row("event", &mask(&event.message));
+        }
+        out
+    }
+
+    fn json(&self) -> String {
+        let Self { cloud, view, .. } = self;
+        let deployments: Vec<_> = view
+            .deployments
+            .iter()
+            .map(|deployment| {
+                json!({
+                    "id": deployment.id,
+                    "status": deployment.status,
+                    "taskDefinition": deployment.task_definition,
+                    "rolloutState": state(deployment.rollout_state),
+                    "runningCount": deployment.running_count,
+                    "desiredCount": deployment.desired_count,
+                    "failedTasks": deployment.failed_tasks,
+                })
+            })
+            .collect();
+        let failed: Vec<_> = self
+            .failed
+            .iter()
+            .map(
+                |(task, cause)| json!({"task": task, "code": cause.code, "message": cause.message}),
+            )
+            .collect();
+        let status = json!({
+            "service": cloud.service,
+            "cluster": cloud.cluster,
+            "status": view.status,
+            "taskDefinition": view.task_definition,
+            "commit": self.release.commit,
+            "registeredBy": self.release.registered_by,
+            "image": self.release.image,
+            "runningCount": view.running_count,
+            "desiredCount": view.desired_count,
+            "deployments": deployments,
+            "inFlight": self.in_flight.as_ref().map(|record| &record.status),
+            "failedTasks": failed,
+            "url": cloud.url,
+        });
+        format!(
+            "{}\n",
+            serde_json::to_string_pretty(&status).unwrap_or_default()
+        )
+    }
 }

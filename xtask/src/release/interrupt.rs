@@ -13,6 +13,7 @@ use crate::ui;
 #[derive(Clone)]
 pub struct Interrupt {
     wanted: Arc<AtomicBool>,
+    insisted: Arc<AtomicBool>,
     notify: Arc<Notify>,
 }
 
@@ -21,6 +22,7 @@ impl Interrupt {
     pub fn listen() -> anyhow::Result<Self> {
         let interrupt = Self {
             wanted: Arc::new(AtomicBool::new(false)),
+            insisted: Arc::new(AtomicBool::new(false)),
             notify: Arc::new(Notify::new()),
         };
         let mut sigint =
@@ -35,9 +37,12 @@ impl Interrupt {
                     _ = sigterm.recv() => {}
                 }
                 if own.wanted.swap(true, Ordering::Relaxed) {
-                    ui::say("still cleaning up; a second interrupt does not make it quicker");
+                    own.insisted.store(true, Ordering::Relaxed);
+                    ui::say("interrupted again: ending at once; what is left behind is said below");
                 } else {
-                    ui::say("interrupted: what is under way is being ended in order");
+                    ui::say(
+                        "interrupted: what is under way is being ended in order; a second interrupt ends it at once",
+                    );
                 }
                 own.notify.notify_waiters();
             }
@@ -48,6 +53,20 @@ impl Interrupt {
     /// Whether it has come.
     pub fn wanted(&self) -> bool {
         self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it has come twice.
+    pub async fn insisted(&self) {
+        loop {
+            let notified = self.notify.notified();
+            tokio::pin!(notified);
+            // From here on a notification is not missed.
+            notified.as_mut().enable();
+            if self.insisted.load(Ordering::Relaxed) {
+                return;
+            }
+            notified.await;
+        }
     }
 
     /// Between stages before anything live is touched: ends the run.

@@ -1,14 +1,20 @@
 //! Everything before the first change to anything live: connected, built, planned.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use go_test::Outcome;
-use rollout::plan::{self, ExpectedImage, Plan, Wanted};
-use service_config::{Inputs, Service};
+use rollout::facts::{Facts, ServiceView};
+use rollout::plan::{
+    self, BeforeTask, Check, ExpectedImage, Marker, OnFailure, Placement, Plan, Wanted,
+};
+use rollout::preflight::{self, Finding, FindingSeverity};
+use serde_json::Value;
+use service_config::{Inputs, RollbackAfter, Service, Span};
 
 use super::{Interrupt, build};
 use crate::cloud::{self, Cloud};
-use crate::exit::refused;
+use crate::exit::{bad_input, refused};
 use crate::project::{Commit, Project};
 use crate::report;
 use crate::testing;
@@ -26,6 +32,10 @@ pub struct Preparation<'a> {
     pub variables: &'a BTreeMap<String, String>,
     /// Whether a deployment in flight is replaced.
     pub supersede: bool,
+    /// Whether the end of a deployment in flight is waited for.
+    pub wait: bool,
+    /// Whether somebody wants the run to stop.
+    pub interrupt: &'a Interrupt,
     /// Whether the tests run before anything is built.
     pub test: bool,
 }
@@ -42,7 +52,7 @@ pub struct Ready {
 
 impl Preparation<'_> {
     /// Connects and builds.
-    pub async fn build(&self, interrupt: &Interrupt, ui: &mut Ui) -> anyhow::Result<Ready> {
+    pub async fn build(&self, ui: &mut Ui) -> anyhow::Result<Ready> {
         let commit = self.project.commit(self.service);
         let embedded = self
             .service
@@ -56,17 +66,17 @@ impl Preparation<'_> {
             Some(self.connect(ui).await?)
         };
         if self.test {
-            self.tests(interrupt, ui).await?;
+            self.tests(ui).await?;
         }
         let built = build(self.project, self.service, &commit, ui).await;
         // Ctrl-C ends the compiler too: then that is the reason, and not what the compiler said.
-        interrupt.check()?;
+        self.interrupt.check()?;
         let built = built?;
         let cloud = match connected {
             Some(cloud) => cloud,
             None => self.connect(ui).await?,
         };
-        interrupt.check()?;
+        self.interrupt.check()?;
         Ok(Ready {
             cloud,
             commit,
@@ -75,10 +85,10 @@ impl Preparation<'_> {
     }
 
     /// The tests, on the sources that are deployed.
-    async fn tests(&self, interrupt: &Interrupt, ui: &mut Ui) -> anyhow::Result<()> {
+    async fn tests(&self, ui: &mut Ui) -> anyhow::Result<()> {
         let stage = testing::Stage::before_deployment(self.project, self.service);
-        let report = stage.run(interrupt, ui).await?;
-        interrupt.check()?;
+        let report = stage.run(self.interrupt, ui).await?;
+        self.interrupt.check()?;
         if report.outcome == Outcome::Failed {
             testing::show(&report);
             let problems = report::count(report.problems().count(), "problem");
@@ -94,31 +104,202 @@ impl Preparation<'_> {
     }
 
     /// Renders the task definition, looks at what is live, and plans. `reference` is `repository@sha256:…`.
-    pub async fn plan(&self, ready: &Ready, reference: String) -> anyhow::Result<Plan> {
+    ///
+    /// Then all that the plan relies on is asked for; what stands in its way refuses it, before anything is changed.
+    pub async fn plan(
+        &self,
+        ready: &Ready,
+        reference: String,
+        ui: &mut Ui,
+    ) -> anyhow::Result<(Plan, Vec<Finding>)> {
         let cloud = &ready.cloud;
-        let document = self.service.render(&Inputs {
+        let document = self.document(ready, &reference)?;
+        let facts = self.facts(cloud, ui).await?;
+        let wanted = self.wanted(ready, reference, document.clone())?;
+        let plan =
+            plan::deploy(wanted, &facts).map_err(|refusal| refused(refusal.to_string(), None))?;
+        let findings = self.preflight(ready, &document, &facts, &plan, ui).await?;
+        Ok((plan, findings))
+    }
+
+    /// What is live; with `--wait`, once no deployment is in flight any more.
+    async fn facts(&self, cloud: &Cloud, ui: &mut Ui) -> anyhow::Result<Facts> {
+        let since = Instant::now();
+        let patience = Duration::from_secs(cloud::timeout_seconds(self.service));
+        loop {
+            let facts = cloud.aws.facts(&cloud.cluster, &cloud.service).await?;
+            let busy = facts.service.as_ref().is_some_and(ServiceView::in_flight);
+            if !self.wait || !busy {
+                return Ok(facts);
+            }
+            if since.elapsed() >= patience {
+                return Err(refused(
+                    format!(
+                        "the deployment in flight has not ended within {} s",
+                        patience.as_secs()
+                    ),
+                    Some("look at it with `cargo xtask status`; `--supersede` replaces it"),
+                ));
+            }
+            ui.progress("waiting for the deployment in flight to end");
+            self.interrupt.check()?;
+            self.interrupt.sleep(Duration::from_secs(2)).await;
+        }
+    }
+
+    /// Asks for all that the plan relies on, side by side, and says what was found.
+    pub async fn preflight(
+        &self,
+        ready: &Ready,
+        document: &str,
+        facts: &Facts,
+        plan: &Plan,
+        ui: &mut Ui,
+    ) -> anyhow::Result<Vec<Finding>> {
+        if plan.steps.is_empty() {
+            return Ok(Vec::new());
+        }
+        ui.stage("preflight", "what the deployment relies on");
+        let document: Value = serde_json::from_str(document).unwrap_or_default();
+        let questions = preflight::questions(&document, facts, plan);
+        let mut answers = ready
+            .cloud
+            .aws
+            .preflight(&ready.cloud.cluster, &questions)
+            .await;
+        let platform = self.service.pipeline.build.platform.unwrap_or_default();
+        answers.image_platform = Some(platform.name().to_owned());
+        let found = preflight::findings(&document, facts, plan, &answers);
+        let errors = found
+            .iter()
+            .filter(|finding| finding.severity == FindingSeverity::Error)
+            .count();
+        for finding in &found {
+            let word = match finding.severity {
+                FindingSeverity::Error => "error",
+                FindingSeverity::Note => "note",
+            };
+            ui.line(&format!("{word}[{}]: {}", finding.code, finding.message));
+            if let Some(help) = &finding.help {
+                ui.line(&format!("  help: {help}"));
+            }
+        }
+        ui.done(&match (errors, found.len()) {
+            (0, 0) => "all that the deployment relies on is there".to_owned(),
+            (0, notes) => report::count(notes, "note"),
+            (errors, _) => format!("{} in the way", report::count(errors, "problem")),
+        });
+        if errors > 0 {
+            return Err(NotReady(found).into());
+        }
+        Ok(found)
+    }
+
+    /// The document that would be registered.
+    fn document(&self, ready: &Ready, reference: &str) -> anyhow::Result<String> {
+        Ok(self.service.render(&Inputs {
             environment: self.environment,
-            image: &reference,
+            image: reference,
             commit: &ready.commit.name,
+            account: &ready.cloud.account,
+            region: &ready.cloud.region,
             branch: &self.project.branch(),
-            account: &cloud.account,
-            region: &cloud.region,
             variables: self.variables,
-        })?;
-        let facts = cloud.aws.facts(&cloud.cluster, &cloud.service).await?;
-        let wanted = Wanted {
+        })?)
+    }
+
+    fn wanted(&self, ready: &Ready, reference: String, document: String) -> anyhow::Result<Wanted> {
+        let cloud = &ready.cloud;
+        let deploy = &self.service.pipeline.deploy;
+        let environment = self.service.environment(self.environment)?;
+        let seconds =
+            |span: Option<Span>, default| span.map_or(default, |s| s.duration().as_secs());
+        let before = deploy.before.iter().flatten().map(|task| BeforeTask {
+            name: task.name.clone(),
+            container: task
+                .container
+                .clone()
+                .unwrap_or_else(|| deploy.container.clone()),
+            command: task.command.clone(),
+            timeout_seconds: seconds(task.timeout, 600),
+            marker: match task.rollback.unwrap_or_default() {
+                RollbackAfter::Safe => Marker::Safe,
+                RollbackAfter::Reverse => Marker::Reverse,
+                RollbackAfter::Never => Marker::Never,
+            },
+            reverse: task.reverse.clone(),
+            placement: Placement::default(),
+        });
+        let checks = deploy.checks.iter().flatten();
+        let base = cloud.url.as_deref();
+        if base.is_none()
+            && deploy
+                .checks
+                .as_ref()
+                .is_some_and(|checks| !checks.is_empty())
+        {
+            return Err(bad_input(format!(
+                "[[deploy.checks]] asks the public address, and environment `{0}` has none: set `url` under [environments.{0}]",
+                self.environment
+            )));
+        }
+        let fill = |text: &str| text.replace("${commit}", &ready.commit.name);
+        Ok(Wanted {
             cluster: cloud.cluster.clone(),
             service: cloud.service.clone(),
             document,
             image: ExpectedImage {
-                container: self.service.pipeline.deploy.container.clone(),
+                container: deploy.container.clone(),
                 reference,
             },
             settings: cloud::service_settings(self.service),
             create: cloud.create.clone(),
             timeout_seconds: cloud::timeout_seconds(self.service),
             supersede: self.supersede,
-        };
-        plan::deploy(wanted, &facts).map_err(|refusal| refused(refusal.to_string(), None))
+            on_failure: match deploy.on_failure.unwrap_or_default() {
+                service_config::OnFailure::Rollback => OnFailure::Rollback,
+                service_config::OnFailure::Stay => OnFailure::Stay,
+            },
+            before: before.collect(),
+            checks: checks
+                .map(|check| Check {
+                    url: format!(
+                        "{}/{}",
+                        base.unwrap_or_default().trim_end_matches('/'),
+                        fill(&check.path).trim_start_matches('/')
+                    ),
+                    status: check.status.unwrap_or(200),
+                    contains: check.contains.as_deref().map(fill),
+                    within_seconds: seconds(check.within, 30),
+                })
+                .collect(),
+            bake_seconds: seconds(deploy.bake, 0),
+            alarms: environment.alarms.clone().unwrap_or_default(),
+            tags: self.tags(ready),
+        })
     }
+
+    /// What the revision is known by later: `history` reads it.
+    fn tags(&self, ready: &Ready) -> BTreeMap<String, String> {
+        let tag = |name: &str, value: &str| (format!("longshore:{name}"), value.to_owned());
+        BTreeMap::from([
+            tag("service", &self.service.pipeline.service.name),
+            tag("environment", self.environment),
+            tag("commit", &ready.commit.name),
+        ])
+    }
+}
+
+/// Something that the deployment relies on is not there. Said already, finding by finding.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", summary(.0))]
+pub struct NotReady(pub Vec<Finding>);
+
+fn summary(found: &[Finding]) -> String {
+    let errors: Vec<&str> = found
+        .iter()
+        .filter(|finding| finding.severity == FindingSeverity::Error)
+        .map(|finding| finding.message.as_str())
+        .collect();
+    format!("nothing was changed: {}", errors.join("; "))
 }

@@ -45,6 +45,7 @@ pub async fn push(
             ));
         }
     };
+    crate::ci::mask(&token.password);
     let (host, path) = repository
         .uri
         .split_once('/')

@@ -1,6 +1,6 @@
 //! A plan carried out before the eyes of a person, and its receipt.
 
-use std::fmt::Write as _;
+use std::cell::RefCell;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,12 +8,15 @@ use rollout::cause::{Cause, CauseCode};
 use rollout::execute::{self, Answer, Call, CallError, End, Ended, Event};
 use rollout::facts::Millis;
 use rollout::plan::Plan;
-use rollout::receipt::{Outcome, Receipt};
+use rollout::preflight::Finding;
+use rollout::receipt::{About, Outcome, Receipt};
+use rollout::words;
+use service_config::Service;
 
-use super::Interrupt;
+use super::{Interrupt, NotReady, summary};
 use crate::cloud::Cloud;
 use crate::commands::OutputFormat;
-use crate::exit::Code;
+use crate::exit::{REFUSED, code_of};
 use crate::ui::{self, Ui};
 
 /// AWS, the time and the signals, as a plan's execution sees them.
@@ -32,10 +35,7 @@ impl execute::Cloud for Live<'_> {
     }
 
     fn now(&self) -> Millis {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+        now()
     }
 
     async fn sleep(&self, duration: Millis) {
@@ -45,6 +45,21 @@ impl execute::Cloud for Live<'_> {
     fn interrupted(&self) -> bool {
         self.interrupt.wanted()
     }
+}
+
+fn now() -> Millis {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// How far a run has come, for the case that it is ended without waiting.
+#[derive(Clone, Debug, Default)]
+struct Reached {
+    task: Option<String>,
+    deployment: Option<String>,
+    rolling_back: bool,
 }
 
 /// Carries out a plan under the name of a stage.
@@ -64,177 +79,142 @@ pub async fn roll(
     for line in &plan.differences {
         ui.line(line);
     }
-    let ended = execute::execute(plan, &Live { cloud, interrupt }, &mut |event| {
-        show(event, ui);
-    })
-    .await;
+    let reached = RefCell::new(Reached::default());
+    let live = Live { cloud, interrupt };
+    let began_at = now();
+    let ended = {
+        let mut tell = |event: Event| {
+            note(&mut reached.borrow_mut(), &event);
+            show(&event, ui);
+        };
+        tokio::select! {
+            ended = execute::execute(plan, &live, &mut tell) => Some(ended),
+            () = interrupt.insisted() => None,
+        }
+    };
+    let ended = ended.unwrap_or_else(|| abandoned(plan, &reached.borrow(), began_at));
     if !plan.steps.is_empty() {
         ui.done(match ended.end {
             End::Unchanged => "nothing to do",
             End::Succeeded => "succeeded: the running tasks are the new ones",
             End::RolledBack => "FAILED, and rolled back: the revision before serves again",
             End::Failed => "FAILED, and not rolled back",
+            End::Unreleased => "FAILED before the release; the service was not touched",
             End::Refused => "refused; nothing live was touched",
         });
     }
     ended
 }
 
-fn show(event: Event, ui: &mut Ui) {
+fn note(reached: &mut Reached, event: &Event) {
     match event {
-        Event::Registered(arn) => ui.line(&format!("registered {}", revision(&arn))),
-        Event::Started {
-            deployment,
-            task_definition,
-        } => {
-            ui.line(&format!(
-                "deployment {deployment} of {}",
-                revision(&task_definition)
-            ));
+        Event::TaskStarted { task, .. } => reached.task = Some(task.clone()),
+        Event::TaskDone(_) => reached.task = None,
+        Event::Started { deployment, .. } => {
+            reached.task = None;
+            reached.deployment = Some(deployment.clone());
         }
-        Event::Progress {
-            running,
-            desired,
-            pending,
-            failed,
-        } => {
-            let mut text = format!("{running} of {desired} tasks run");
-            for (count, what) in [(pending, "starting"), (failed, "failed")] {
-                if count > 0 {
-                    let _ = write!(text, ", {count} {what}");
-                }
-            }
-            ui.progress_of(running.into(), desired.into(), &text);
-        }
-        Event::Service(message) => tracing::info!("{message}"),
-        Event::Retrying(what) => ui.line(&format!("trying again: {what}")),
-        Event::Failed(cause) => {
-            ui.line(&format!("FAILED: {}", cause.message));
-            for line in &cause.log_tail {
-                ui.line(&format!("  | {line}"));
-            }
-        }
-        Event::RollingBack { to, how } => {
-            ui.line(&format!("rolling back to {}: {how}", revision(&to)));
-        }
+        Event::RollingBack { .. } => reached.rolling_back = true,
+        _ => {}
     }
 }
 
-/// `family:revision` of an ARN.
-pub fn revision(arn: &str) -> &str {
-    arn.rsplit_once("task-definition/")
-        .map_or(arn, |(_, revision)| revision)
-}
-
-/// All that a run knows when it ends.
-pub struct Finish<'a> {
-    /// Name of the service in its pipeline file.
-    pub service: &'a str,
-    /// Name of the environment.
-    pub environment: &'a str,
-    /// Commit that was deployed.
-    pub commit: Option<String>,
-    /// The cloud.
-    pub cloud: &'a Cloud,
-    /// The plan.
-    pub plan: &'a Plan,
-    /// How it ended.
-    pub ended: Ended,
-}
-
-impl Finish<'_> {
-    /// Shows the end to people and scripts, and gives the exit code.
-    pub fn show(self, format: OutputFormat, ui: &mut Ui) -> ExitCode {
-        let Self {
-            service,
-            environment,
-            commit,
-            cloud,
-            plan,
-            ended,
-        } = self;
-        let unchanged = ended.end == End::Unchanged;
-        let receipt = Receipt {
-            outcome: match ended.end {
-                End::Unchanged => Outcome::Unchanged,
-                End::Succeeded => Outcome::Succeeded,
-                End::RolledBack => Outcome::RolledBack,
-                End::Failed => Outcome::Failed,
-                End::Refused => Outcome::Refused,
-            },
-            service: service.to_owned(),
-            environment: environment.to_owned(),
-            commit,
-            image: plan.image.as_ref().map(|image| image.reference.clone()),
-            task_definition: if unchanged {
-                ended.live.clone()
-            } else {
-                ended.task_definition.clone()
-            },
-            previous_task_definition: plan.way_back.clone(),
-            live_task_definition: ended.live.clone(),
-            url: cloud.url.clone(),
-            cause: ended.cause.clone(),
-            stages: ui.stages(),
-        };
-        summary(&receipt, &ended, cloud);
-        print(&receipt, format);
-        Code::from(ended.end).into()
-    }
-}
-
-fn summary(receipt: &Receipt, ended: &Ended, cloud: &Cloud) {
-    let live = ended.live.as_deref().map_or("unknown", revision);
-    let say = |name: &str, value: &str| ui::say(&format!("{name:>10}  {value}"));
-    ui::say("");
-    match receipt.outcome {
-        Outcome::Succeeded => say("live", live),
-        Outcome::Unchanged => say(
-            "unchanged",
-            &format!("{live} is live already; nothing was done"),
+/// What a second interrupt leaves behind.
+fn abandoned(plan: &Plan, reached: &Reached, began_at: Millis) -> Ended {
+    let cluster = &plan.cluster;
+    let (end, left) = match reached {
+        Reached {
+            rolling_back: true, ..
+        } => (
+            End::Failed,
+            "the way back has begun and was not waited for; ECS goes on with it by itself"
+                .to_owned(),
         ),
-        Outcome::RolledBack => {
-            say("FAILED", &words(receipt));
-            say("live", &format!("{live}, which served before; verified"));
-        }
-        Outcome::Failed => {
-            say("FAILED", &words(receipt));
-            if let Some(why) = &ended.rollback_failure {
-                say("not back", why);
-            }
-            say(
-                "live",
-                &format!(
-                    "{live}; a person should look: `aws ecs describe-services --cluster {} --services {}`",
-                    cloud.cluster, cloud.service
-                ),
-            );
-        }
-        Outcome::Refused => say("REFUSED", &words(receipt)),
+        Reached {
+            task: Some(task), ..
+        } => (
+            End::Failed,
+            format!(
+                "task {task} may still run; stop it with `aws ecs stop-task --cluster {cluster} --task {task}`"
+            ),
+        ),
+        Reached {
+            deployment: Some(deployment),
+            ..
+        } => (
+            End::Failed,
+            format!(
+                "deployment {deployment} is left to ECS, which ends it or takes it back as the service's circuit breaker says"
+            ),
+        ),
+        _ => (
+            End::Failed,
+            "it is not known whether the service was changed".to_owned(),
+        ),
+    };
+    Ended {
+        end,
+        cause: Some(Cause::new(
+            CauseCode::Interrupted,
+            "interrupted twice: ended at once",
+        )),
+        began_at,
+        ended_at: now(),
+        deployment: reached.deployment.clone(),
+        rollback_failure: Some(left),
+        ..Ended::default()
     }
-    if let Some(image) = &receipt.image
-        && receipt.outcome != Outcome::Refused
-    {
-        say("image", image);
-    }
-    let stages: Vec<String> = receipt
-        .stages
-        .iter()
-        .map(|stage| format!("{} {:.1} s", stage.name, stage.seconds))
-        .collect();
-    say("stages", &stages.join(", "));
 }
 
-fn words(receipt: &Receipt) -> String {
-    let Some(cause) = &receipt.cause else {
-        return "no reason is known".to_owned();
-    };
-    let code = serde_json::to_value(cause.code).ok();
-    let code = code
-        .as_ref()
-        .and_then(|code| code.as_str())
-        .unwrap_or_default();
-    format!("{} [{code}]", cause.message)
+fn show(event: &Event, ui: &mut Ui) {
+    let line = words::line(event);
+    match event {
+        Event::Progress {
+            running, desired, ..
+        } => ui.progress_of((*running).into(), (*desired).into(), &line),
+        Event::Service(message) => tracing::info!("{message}"),
+        // Said at the end of the stage.
+        Event::Succeeded => {}
+        _ => ui.line(&line),
+    }
+}
+
+/// What a receipt says besides what the execution knows.
+pub fn about(
+    service: &Service,
+    environment: &str,
+    cloud: &Cloud,
+    commit: Option<String>,
+    findings: Vec<Finding>,
+) -> About {
+    About {
+        service: service.pipeline.service.name.clone(),
+        environment: environment.to_owned(),
+        account: Some(cloud.account.clone()),
+        region: Some(cloud.region.clone()),
+        cluster: Some(cloud.cluster.clone()),
+        ecs_service: Some(cloud.service.clone()),
+        commit,
+        url: cloud.url.clone(),
+        findings,
+        stages: Vec::new(),
+    }
+}
+
+/// Shows the end to people and scripts, and gives the exit code.
+pub fn finish(
+    mut about: About,
+    plan: &Plan,
+    ended: Ended,
+    format: OutputFormat,
+    ui: &mut Ui,
+) -> ExitCode {
+    about.stages = ui.stages();
+    let receipt = Receipt::of(about, plan, ended);
+    ui::say(&summary(&receipt));
+    print(&receipt, format);
+    crate::ci::receipt(&receipt, &plan.differences);
+    ExitCode::from(receipt.exit_code)
 }
 
 fn print(receipt: &Receipt, format: OutputFormat) {
@@ -256,37 +236,32 @@ fn print(receipt: &Receipt, format: OutputFormat) {
 
 /// A receipt for a run that ended before there was a plan, so that scripts always read one.
 pub fn refused_receipt(
-    service: &str,
+    service: &Service,
     environment: &str,
     error: &anyhow::Error,
-    refused: bool,
     format: OutputFormat,
     ui: &mut Ui,
 ) {
-    if format != OutputFormat::Json {
-        return;
-    }
-    let code = if refused {
-        CauseCode::Refused
+    let code = code_of(error);
+    let (outcome, cause) = if code == REFUSED {
+        (Outcome::Refused, CauseCode::Refused)
     } else {
-        CauseCode::Stage
+        (Outcome::Failed, CauseCode::Stage)
     };
-    let receipt = Receipt {
-        outcome: if refused {
-            Outcome::Refused
-        } else {
-            Outcome::Failed
-        },
-        service: service.to_owned(),
+    let about = About {
+        service: service.pipeline.service.name.clone(),
         environment: environment.to_owned(),
-        commit: None,
-        image: None,
-        task_definition: None,
-        previous_task_definition: None,
-        live_task_definition: None,
-        url: None,
-        cause: Some(Cause::new(code, error.to_string())),
+        findings: error
+            .downcast_ref::<NotReady>()
+            .map(|NotReady(found)| found.clone())
+            .unwrap_or_default(),
         stages: ui.stages(),
+        ..About::default()
     };
-    print(&receipt, format);
+    let cause = Cause::new(cause, error.to_string());
+    let receipt = Receipt::without_plan(about, outcome, code.number(), cause);
+    crate::ci::receipt(&receipt, &[]);
+    if format == OutputFormat::Json {
+        print(&receipt, format);
+    }
 }

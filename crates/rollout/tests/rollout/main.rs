@@ -34,7 +34,7 @@ fn service(deployments: Vec<DeploymentView>) -> ServiceView {
             .map(|d| d.task_definition.clone())
             .unwrap_or_default(),
         deployments,
-        events: Vec::new(),
+        ..ServiceView::default()
     }
 }
 

@@ -19,10 +19,8 @@ fn wanted(image: &str) -> Wanted {
             container: "app".into(),
             reference: image.into(),
         },
-        settings: ServiceSettings::default(),
-        create: None,
         timeout_seconds: 900,
-        supersede: false,
+        ..Wanted::default()
     }
 }
 

@@ -1,0 +1,90 @@
+//! ECS's own records of a service's rollouts.
+
+use rollout::facts::ServiceDeploymentView;
+
+use crate::connect::Aws;
+use crate::error::Error;
+use crate::views;
+
+impl Aws {
+    /// The newest rollouts, newest first, with what each rolled out.
+    pub(crate) async fn service_deployments(
+        &self,
+        cluster: &str,
+        service: &str,
+        most: usize,
+    ) -> Result<Vec<ServiceDeploymentView>, Error> {
+        let limit = i32::try_from(most).unwrap_or(100);
+        let listed = self
+            .ecs
+            .list_service_deployments()
+            .cluster(cluster)
+            .service(service)
+            .max_results(limit)
+            .send()
+            .await;
+        let listed = listed.map_err(|error| Error::new("ecs:ListServiceDeployments", &error))?;
+        let mut records: Vec<(ServiceDeploymentView, String)> = listed
+            .service_deployments()
+            .iter()
+            .map(|brief| {
+                let record = ServiceDeploymentView {
+                    arn: views::text(brief.service_deployment_arn()),
+                    status: brief
+                        .status()
+                        .map(|status| status.as_str().to_owned())
+                        .unwrap_or_default(),
+                    reason: brief.status_reason().map(str::to_owned),
+                    task_definition: String::new(),
+                    created_at: views::millis(brief.created_at()),
+                    finished_at: brief.finished_at().map(|at| views::millis(Some(at))),
+                };
+                (record, views::text(brief.target_service_revision_arn()))
+            })
+            .collect();
+        // DescribeServiceRevisions takes 20 at a time.
+        for chunk in records.chunks_mut(20) {
+            let mut revisions: Vec<String> =
+                chunk.iter().map(|(_, revision)| revision.clone()).collect();
+            revisions.sort();
+            revisions.dedup();
+            let described = self
+                .ecs
+                .describe_service_revisions()
+                .set_service_revision_arns(Some(revisions))
+                .send()
+                .await;
+            let described =
+                described.map_err(|error| Error::new("ecs:DescribeServiceRevisions", &error))?;
+            for (record, revision) in chunk {
+                let found = described
+                    .service_revisions()
+                    .iter()
+                    .find(|r| r.service_revision_arn() == Some(revision));
+                record.task_definition =
+                    views::text(found.and_then(|found| found.task_definition()));
+            }
+        }
+        let mut records: Vec<ServiceDeploymentView> =
+            records.into_iter().map(|(record, _)| record).collect();
+        records.sort_by_key(|record| std::cmp::Reverse(record.created_at));
+        Ok(records)
+    }
+
+    /// The lifecycle stage of a blue/green, linear or canary deployment; none under the strategy ROLLING.
+    pub(crate) async fn stage(&self, arn: &str) -> Result<Option<String>, Error> {
+        let answer = self
+            .ecs
+            .describe_service_deployments()
+            .service_deployment_arns(arn)
+            .send()
+            .await;
+        let answer =
+            answer.map_err(|error| Error::new("ecs:DescribeServiceDeployments", &error))?;
+        let stage = answer
+            .service_deployments()
+            .first()
+            .and_then(|found| found.lifecycle_stage());
+        Ok(stage.map(|stage| stage.as_str().to_owned()))
+    }
+}

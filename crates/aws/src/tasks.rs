@@ -1,0 +1,178 @@
+//! Tasks: run, stopped, listed, described.
+
+use aws_sdk_ecs::types::{
+    AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride,
+    DesiredStatus, LaunchType, NetworkConfiguration, TaskOverride,
+};
+use rollout::facts::TaskView;
+use rollout::plan::Placement;
+
+use crate::connect::Aws;
+use crate::error::{Error, ErrorKind};
+use crate::views;
+
+/// Who started a task, in ECS's record; not a deployment of a service.
+const STARTED_BY: &str = "longshore";
+
+impl Aws {
+    /// ListTasks and DescribeTasks of a service, running ones or stopped ones.
+    pub async fn tasks(
+        &self,
+        cluster: &str,
+        service: &str,
+        running: bool,
+    ) -> Result<Vec<TaskView>, Error> {
+        let status = if running {
+            DesiredStatus::Running
+        } else {
+            DesiredStatus::Stopped
+        };
+        // One page: 100 tasks, as many as DescribeTasks takes. ECS keeps stopped tasks for an hour only.
+        let listed = self
+            .ecs
+            .list_tasks()
+            .cluster(cluster)
+            .service_name(service)
+            .desired_status(status)
+            .send()
+            .await;
+        let listed = listed.map_err(|error| Error::new("ecs:ListTasks", &error))?;
+        if listed.task_arns().is_empty() {
+            return Ok(Vec::new());
+        }
+        let described = self
+            .ecs
+            .describe_tasks()
+            .cluster(cluster)
+            .set_tasks(listed.task_arns)
+            .send()
+            .await;
+        let described = described.map_err(|error| Error::new("ecs:DescribeTasks", &error))?;
+        Ok(described.tasks().iter().map(views::task).collect())
+    }
+
+    /// RunTask, one task. No room for it is an error that passes.
+    pub(crate) async fn run_task(
+        &self,
+        cluster: &str,
+        task_definition: &str,
+        container: &str,
+        command: Vec<String>,
+        placement: &Placement,
+        token: String,
+    ) -> Result<Option<TaskView>, Error> {
+        let operation = "ecs:RunTask";
+        let overrides = TaskOverride::builder()
+            .container_overrides(
+                ContainerOverride::builder()
+                    .name(container)
+                    .set_command(Some(command))
+                    .build(),
+            )
+            .build();
+        let answer = self
+            .ecs
+            .run_task()
+            .cluster(cluster)
+            .task_definition(task_definition)
+            .overrides(overrides)
+            .client_token(token)
+            .started_by(STARTED_BY)
+            .set_launch_type(placement.launch_type.as_deref().map(LaunchType::from))
+            .set_platform_version(placement.platform_version.clone())
+            .set_capacity_provider_strategy(providers(operation, placement)?)
+            .set_network_configuration(network(operation, placement)?)
+            .send()
+            .await;
+        let answer = answer.map_err(|error| Error::new(operation, &error))?;
+        if let Some(task) = answer.tasks().first() {
+            return Ok(Some(views::task(task)));
+        }
+        match answer.failures().first() {
+            None => Ok(None),
+            Some(failure) => Err(Error {
+                // `RESOURCE:MEMORY`, `AGENT`, `Capacity is unavailable …`: there may be room later.
+                kind: ErrorKind::Transient,
+                code: None,
+                message: format!(
+                    "{operation}: no task was started: {} {}",
+                    failure.reason().unwrap_or_default(),
+                    failure.detail().unwrap_or_default()
+                )
+                .trim_end()
+                .to_owned(),
+            }),
+        }
+    }
+
+    /// DescribeTasks of one task; none when ECS does not know it.
+    pub async fn task(&self, cluster: &str, arn: &str) -> Result<Option<TaskView>, Error> {
+        let answer = self
+            .ecs
+            .describe_tasks()
+            .cluster(cluster)
+            .tasks(arn)
+            .send()
+            .await;
+        let answer = answer.map_err(|error| Error::new("ecs:DescribeTasks", &error))?;
+        Ok(answer.tasks().first().map(views::task))
+    }
+
+    pub(crate) async fn stop_task(
+        &self,
+        cluster: &str,
+        arn: &str,
+        reason: &str,
+    ) -> Result<(), Error> {
+        let answer = self
+            .ecs
+            .stop_task()
+            .cluster(cluster)
+            .task(arn)
+            .reason(reason)
+            .send()
+            .await;
+        answer
+            .map(|_| ())
+            .map_err(|error| Error::new("ecs:StopTask", &error))
+    }
+}
+
+fn providers(
+    operation: &str,
+    placement: &Placement,
+) -> Result<Option<Vec<CapacityProviderStrategyItem>>, Error> {
+    let number = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    let items = placement.capacity_providers.iter().map(|provider| {
+        CapacityProviderStrategyItem::builder()
+            .capacity_provider(&provider.name)
+            .base(number(provider.base))
+            .weight(number(provider.weight))
+            .build()
+            .map_err(|_| Error::incomplete(operation, "capacity provider"))
+    });
+    let items = items.collect::<Result<Vec<_>, _>>()?;
+    Ok((!items.is_empty()).then_some(items))
+}
+
+fn network(operation: &str, placement: &Placement) -> Result<Option<NetworkConfiguration>, Error> {
+    if placement.subnets.is_empty() {
+        return Ok(None);
+    }
+    let groups = &placement.security_groups;
+    let network = AwsVpcConfiguration::builder()
+        .set_subnets(Some(placement.subnets.clone()))
+        .set_security_groups((!groups.is_empty()).then(|| groups.clone()))
+        .assign_public_ip(if placement.public_ip {
+            AssignPublicIp::Enabled
+        } else {
+            AssignPublicIp::Disabled
+        })
+        .build();
+    let network = network.map_err(|_| Error::incomplete(operation, "subnets"))?;
+    Ok(Some(
+        NetworkConfiguration::builder()
+            .awsvpc_configuration(network)
+            .build(),
+    ))
+}

@@ -1,0 +1,117 @@
+//! Questions to AWS: tried again while they fail for now, believed only when they are not older than what is known, and kept within a budget.
+
+use super::{Answer, BUDGET, Call, CallError, Cloud, Event, Execution, LAG, PATIENCE};
+use crate::facts::{Millis, ServiceDeploymentView, ServiceView, TaskView};
+use crate::mask::mask;
+use crate::receipt::Moment;
+
+impl<C: Cloud> Execution<'_, C> {
+    /// The service, as of after the watched deployment began: an answer from before is a read that lags, unless there is no other for a while.
+    pub(super) async fn look(&mut self) -> Result<Option<ServiceView>, CallError> {
+        loop {
+            let service = self.describe().await?;
+            let now = self.cloud.now();
+            let lags = match &service {
+                Some(service) if service.status != "INACTIVE" => service.predates(self.created_at),
+                // A service that was there cannot be missing because of a lag.
+                _ => self.created_at > 0 && self.plan.guard.primary_deployment.is_none(),
+            };
+            if !lags || now >= self.believed_at + LAG {
+                self.believed_at = now;
+                return Ok(service);
+            }
+            self.pause(1_000).await;
+        }
+    }
+
+    pub(super) async fn describe(&mut self) -> Result<Option<ServiceView>, CallError> {
+        match self.ask(Call::DescribeService).await? {
+            Answer::Service(service) => Ok(service),
+            _ => Ok(None),
+        }
+    }
+
+    pub(super) async fn tasks(&mut self, running: bool) -> Result<Vec<TaskView>, CallError> {
+        match self.ask(Call::Tasks { running }).await? {
+            Answer::Tasks(tasks) => Ok(tasks),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// ECS's record of rollouts. Without the permission to read it there is still the service itself.
+    pub(super) async fn records(&mut self) -> Vec<ServiceDeploymentView> {
+        match self.ask(Call::ServiceDeployments).await {
+            Ok(Answer::ServiceDeployments(records)) => records,
+            _ => Vec::new(),
+        }
+    }
+
+    /// A call, tried again while it fails for now.
+    pub(super) async fn ask(&mut self, call: Call) -> Result<Answer, CallError> {
+        let since = self.cloud.now();
+        let mut wait = 500;
+        let mut declined = true;
+        loop {
+            self.count(call.cost());
+            match self.cloud.call(call.clone()).await {
+                Err(error) if error.transient && self.cloud.now() < since + PATIENCE => {
+                    declined &= error.declined;
+                    self.say(Event::Retrying(error.message));
+                    self.pause(wait).await;
+                    wait = (wait * 2).min(15_000);
+                }
+                // One attempt of several may have taken effect.
+                Err(error) => {
+                    return Err(CallError {
+                        declined: declined && error.declined,
+                        ..error
+                    });
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Counts requests, for the receipt and for the budget.
+    pub(super) fn count(&mut self, requests: u64) {
+        let now = self.cloud.now();
+        self.ended.calls += requests;
+        for _ in 0..requests {
+            self.recent.push_back(now);
+        }
+    }
+
+    /// How long no further request should be made: none while the last minute's stay within the budget.
+    pub(super) fn over_budget(&mut self) -> Millis {
+        let now = self.cloud.now();
+        // A clock that is set back must not stop everything.
+        self.recent.retain(|at| *at <= now && now - *at < 60_000);
+        if self.recent.len() < BUDGET {
+            return 0;
+        }
+        let oldest = self.recent.iter().rev().nth(BUDGET - 1).copied();
+        oldest
+            .map_or(0, |at| (at + 60_000).saturating_sub(now))
+            .min(15_000)
+    }
+
+    /// Tells ECS's own record of the service, as far as it is new, and keeps it.
+    pub(super) fn tell_events(&mut self, service: Option<&ServiceView>) {
+        // By AWS's clock: the record is AWS's.
+        let since = self.created_at;
+        let events = service.into_iter().flat_map(|service| &service.events);
+        let mut news: Vec<(Millis, String)> = events
+            .filter(|event| event.at >= since)
+            .map(|event| (event.at, mask(&event.message)))
+            .filter(|event| !self.told.contains(event))
+            .collect();
+        news.reverse();
+        for (at, message) in news {
+            self.told.insert((at, message.clone()));
+            if self.ended.events.len() < super::MOST_MOMENTS {
+                self.ended.events.push(Moment::new(at, message.clone()));
+            }
+            self.say(Event::Service(message));
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The making of plans: what is wanted, held against what is live.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{
+    BeforeTask, Check, ExpectedImage, Guard, NewService, OnFailure, Placement, Plan,
+    ServiceSettings, Step,
+};
+use crate::compare::{differences, same_task};
+use crate::facts::{Facts, RolloutState, ServiceDeploymentView};
+
+/// What is wanted of a deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// ECS cluster.
+    pub cluster: String,
+    /// ECS service.
+    pub service: String,
+    /// The rendered task definition.
+    pub document: String,
+    /// The image it must end up running.
+    pub image: ExpectedImage,
+    /// Settings that the pipeline file names.
+    pub settings: ServiceSettings,
+    /// How to make the service when it is not there; none where infrastructure code owns it.
+    pub create: Option<NewService>,
+    /// Seconds that the deployment may take.
+    pub timeout_seconds: u64,
+    /// Whether to start even though another deployment is in flight.
+    pub supersede: bool,
+    /// Whether a failed deployment is taken back.
+    pub on_failure: OnFailure,
+    /// Tasks that run before the service is changed. Where they run is filled in here.
+    pub before: Vec<BeforeTask>,
+    /// Requests that must be answered well afterwards.
+    pub checks: Vec<Check>,
+    /// Seconds that the new version is watched after its rollout.
+    pub bake_seconds: u64,
+    /// CloudWatch alarms that are watched.
+    pub alarms: Vec<String>,
+    /// Tags of the revision.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Why there is no plan: refused before any change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The service is not there and must not be made.
+    #[error(
+        "there is no service `{service}` in cluster `{cluster}`; longshore deploys to services that exist: create it with your infrastructure code first"
+    )]
+    NoService {
+        /// The service.
+        service: String,
+        /// The cluster.
+        cluster: String,
+    },
+    /// Another deployment has not ended.
+    #[error(
+        "a deployment of `{service}` is in flight ({deployment}, {task_definition}); run again with --wait to wait for its end, or with --supersede to replace it"
+    )]
+    InFlight {
+        /// The service.
+        service: String,
+        /// The deployment in flight.
+        deployment: String,
+        /// What it rolls out.
+        task_definition: String,
+    },
+    /// Somebody else carries this service's deployments out.
+    #[error(
+        "deployments of `{service}` are carried out by {controller}, not by ECS; longshore deploys services with the deployment controller ECS only"
+    )]
+    Controller {
+        /// The service.
+        service: String,
+        /// Its deployment controller.
+        controller: String,
+    },
+    /// There is nothing to go back to.
+    #[error(
+        "no earlier revision of `{service}` is on ECS's record as rolled out well; name one with --to"
+    )]
+    NoEarlier {
+        /// The service.
+        service: String,
+    },
+}
+
+/// Plans a deployment from what is wanted and what is live.
+pub fn deploy(wanted: Wanted, facts: &Facts) -> Result<Plan, Refusal> {
+    let document: Value = serde_json::from_str(&wanted.document).unwrap_or_default();
+    let register = Step::RegisterTaskDefinition {
+        document: wanted.document,
+    };
+    let mut before = wanted.before;
+    for task in &mut before {
+        task.placement = placement(facts, wanted.create.as_ref());
+    }
+    let run = before
+        .iter()
+        .map(|task| Step::RunTask { task: task.clone() });
+    let mut plan = Plan {
+        format: Plan::FORMAT,
+        cluster: wanted.cluster,
+        service: wanted.service,
+        image: Some(wanted.image),
+        guard: Guard::default(),
+        way_back: facts.serving().map(str::to_owned),
+        timeout_seconds: wanted.timeout_seconds,
+        on_failure: wanted.on_failure,
+        checks: wanted.checks,
+        bake_seconds: wanted.bake_seconds,
+        alarms: wanted.alarms,
+        tags: wanted.tags,
+        ..Plan::default()
+    };
+    let Some(service) = &facts.service else {
+        let Some(settings) = wanted.create else {
+            return Err(Refusal::NoService {
+                service: plan.service,
+                cluster: plan.cluster,
+            });
+        };
+        plan.way_back = None;
+        plan.steps = std::iter::once(register)
+            .chain(run)
+            .chain([Step::CreateService { settings }])
+            .collect();
+        return Ok(plan);
+    };
+    if let Some(controller) = service.controller.as_deref().filter(|one| *one != "ECS") {
+        return Err(Refusal::Controller {
+            service: plan.service,
+            controller: controller.to_owned(),
+        });
+    }
+    let Some(primary) = service.primary() else {
+        return Err(Refusal::NoService {
+            service: plan.service,
+            cluster: plan.cluster,
+        });
+    };
+    plan.guard.primary_deployment = Some(primary.id.clone());
+    let live = facts.primary_document.as_ref();
+    let same = live.is_some_and(|live| same_task(live, &document));
+    if let Some(live) = live {
+        plan.differences = differences(live, &document);
+    }
+    let changed = wanted.settings.changed(&service.rules);
+    plan.differences
+        .extend(wanted.settings.differences(&service.rules));
+    let all_run = primary.running_count >= primary.desired_count;
+    let at_rest = primary.rollout_state == Some(RolloutState::Completed) && all_run;
+    if same && at_rest && changed.is_none() {
+        return Ok(plan);
+    }
+    if same
+        && primary.rollout_state != Some(RolloutState::Failed)
+        && (!at_rest || changed.is_none())
+    {
+        // A run before this one started it and did not see its end; or its tasks are just being replaced.
+        plan.steps = vec![Step::Adopt {
+            deployment: primary.id.clone(),
+            task_definition: primary.task_definition.clone(),
+            ran: before,
+        }];
+        return Ok(plan);
+    }
+    if service.in_flight()
+        && primary.rollout_state == Some(RolloutState::InProgress)
+        && !wanted.supersede
+    {
+        return Err(Refusal::InFlight {
+            service: plan.service,
+            deployment: primary.id.clone(),
+            task_definition: primary.task_definition.clone(),
+        });
+    }
+    let (settings, settings_before) = changed.unzip();
+    plan.settings_before = settings_before;
+    let settings = settings.unwrap_or_default();
+    plan.steps = if same && at_rest {
+        // Nothing but the service's settings: no new revision, and no new deployment.
+        vec![Step::UpdateService {
+            task_definition: Some(primary.task_definition.clone()),
+            settings,
+        }]
+    } else {
+        std::iter::once(register)
+            .chain(run)
+            .chain([Step::UpdateService {
+                task_definition: None,
+                settings,
+            }])
+            .collect()
+    };
+    Ok(plan)
+}
+
+/// Tasks run where the service's own do.
+fn placement(facts: &Facts, create: Option<&NewService>) -> Placement {
+    match (&facts.service, create) {
+        (Some(service), _) => service.placement.clone(),
+        (None, Some(new)) => Placement {
+            subnets: new.subnets.clone(),
+            ..Placement::default()
+        },
+        (None, None) => Placement::default(),
+    }
+}
+
+/// Plans a return to an earlier revision: the one named, else the last that was rolled out well before the present one.
+pub fn rollback(
+    cluster: String,
+    service: String,
+    facts: &Facts,
+    to: Option<String>,
+    image: Option<ExpectedImage>,
+    timeout_seconds: u64,
+) -> Result<Plan, Refusal> {
+    let Some(view) = &facts.service else {
+        return Err(Refusal::NoService { service, cluster });
+    };
+    let Some(primary) = view.primary() else {
+        return Err(Refusal::NoService { service, cluster });
+    };
+    // With a release still failing, the way back is what served before it; also when ECS is on that way already.
+    let returning = facts
+        .history
+        .first()
+        .is_some_and(ServiceDeploymentView::rolling_back);
+    let failing = facts
+        .serving()
+        .filter(|serving| returning || *serving != primary.task_definition);
+    let Some(target) = to.or_else(|| failing.or_else(|| facts.earlier()).map(str::to_owned)) else {
+        return Err(Refusal::NoEarlier { service });
+    };
+    let steps = if target == primary.task_definition
+        && primary.rollout_state == Some(RolloutState::Completed)
+    {
+        Vec::new()
+    } else {
+        vec![Step::UpdateService {
+            task_definition: Some(target.clone()),
+            settings: ServiceSettings::default(),
+        }]
+    };
+    Ok(Plan {
+        format: Plan::FORMAT,
+        cluster,
+        service,
+        image,
+        guard: Guard {
+            primary_deployment: Some(primary.id.clone()),
+        },
+        way_back: facts.serving().map(str::to_owned),
+        differences: vec![format!(
+            "taskDefinition: {} -> {target}",
+            primary.task_definition
+        )],
+        steps,
+        timeout_seconds,
+        ..Plan::default()
+    })
+}

@@ -1,0 +1,202 @@
+//! `logs`: what the service's tasks write, from CloudWatch Logs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use aws::LogLine;
+use jiff::SignedDuration;
+use rollout::receipt::rfc3339;
+use serde_json::{Value, json};
+
+use super::{OutputFormat, TargetArgs};
+use crate::cloud;
+use crate::exit::refused;
+use crate::project::{self, Project};
+use crate::release::Interrupt;
+use crate::ui;
+
+/// How often new lines are asked for.
+const PACE: Duration = Duration::from_secs(2);
+/// Lines may arrive so much later than their time stamp says.
+const LATE: u64 = 10_000;
+
+/// Arguments of `logs`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Go on until interrupted.
+    #[arg(short, long)]
+    follow: bool,
+    /// Only of this task: its ID or ARN. Stopped tasks have logs, too.
+    #[arg(long, value_name = "ID")]
+    task: Option<String>,
+    /// Only of this container.
+    #[arg(long, value_name = "NAME")]
+    container: Option<String>,
+    /// How far back: `30s`, `10m`, `2h`. One hour when left out; all of it with --task.
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<Duration>,
+    /// What is printed on standard output; JSON is one object a line.
+    #[arg(long, value_enum, default_value_t)]
+    format: OutputFormat,
+}
+
+fn since(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<SignedDuration>().ok();
+    parsed
+        .and_then(|time| Duration::try_from(time).ok())
+        .ok_or_else(|| "write a length of time such as 30s, 10m or 2h".to_owned())
+}
+
+/// Where a container's output is.
+struct Place {
+    container: String,
+    group: String,
+    prefix: String,
+}
+
+/// Runs `logs`.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let project = Project::find()?;
+    let service = project.service(args.target.service.service.as_deref())?;
+    let environment = project::environment(&service, args.target.env.as_deref())?;
+    let cloud = cloud::look(&project, &service, environment).await?;
+    let Some(view) = cloud.aws.service(&cloud.cluster, &cloud.service).await? else {
+        return Err(refused(
+            format!(
+                "there is no service `{}` in cluster `{}`",
+                cloud.service, cloud.cluster
+            ),
+            Some("`cargo xtask deploy` deploys it"),
+        ));
+    };
+    let document = cloud.aws.task_definition(&view.task_definition).await?;
+    let mut places = places(&document);
+    places.retain(|place| {
+        args.container
+            .as_ref()
+            .is_none_or(|name| *name == place.container)
+    });
+    if places.is_empty() {
+        return Err(refused(
+            "no container of the live task definition writes to CloudWatch Logs under a stream prefix",
+            Some(
+                "give it the log driver `awslogs` with `awslogs-group` and `awslogs-stream-prefix`",
+            ),
+        ));
+    }
+    let task = args
+        .task
+        .as_deref()
+        .map(|task| task.rsplit('/').next().unwrap_or(task));
+    let interrupt = Interrupt::listen()?;
+    let mut from = match (args.since, task) {
+        (Some(back), _) => now().saturating_sub(millis(back)),
+        (None, Some(_)) => 0,
+        (None, None) => now().saturating_sub(3_600_000),
+    };
+    let mut shown = BTreeSet::new();
+    loop {
+        let lines = read(&cloud, &places, task, from).await?;
+        for (place, line) in lines {
+            if shown.insert(line.id.clone()) {
+                from = from.max(line.at.saturating_sub(LATE));
+                ui::print(&text(place, &line, args.format));
+            }
+        }
+        if !args.follow {
+            break;
+        }
+        interrupt.sleep(PACE).await;
+        if interrupt.wanted() {
+            break;
+        }
+    }
+    if shown.is_empty() {
+        ui::say("no lines; --since looks further back");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The lines of all places since a time, oldest first.
+async fn read<'a>(
+    cloud: &cloud::Cloud,
+    places: &'a [Place],
+    task: Option<&str>,
+    from: u64,
+) -> anyhow::Result<Vec<(&'a Place, LogLine)>> {
+    // Containers often share a group.
+    let mut groups: BTreeMap<&str, Vec<&Place>> = BTreeMap::new();
+    for place in places {
+        groups.entry(&place.group).or_default().push(place);
+    }
+    let mut lines = Vec::new();
+    for (group, places) in groups {
+        let of = |place: &&Place| format!("{}/{}/", place.prefix, place.container);
+        let streams: Vec<String> = task.map_or_else(Vec::new, |task| {
+            places.iter().map(|place| of(place) + task).collect()
+        });
+        let found = cloud.aws.log_since(group, &streams, from).await;
+        for line in found.with_context(|| format!("log group {group} cannot be read"))? {
+            if let Some(place) = places
+                .iter()
+                .find(|place| line.stream.starts_with(&of(place)))
+            {
+                lines.push((*place, line));
+            }
+        }
+    }
+    lines.sort_by_key(|(_, line)| line.at);
+    Ok(lines)
+}
+
+fn text(place: &Place, line: &LogLine, format: OutputFormat) -> String {
+    let task = line.stream.rsplit('/').next().unwrap_or_default();
+    match format {
+        OutputFormat::Text => format!(
+            "{}  {}  {}  {}\n",
+            rfc3339(line.at),
+            &task[..task.len().min(8)],
+            place.container,
+            line.message
+        ),
+        OutputFormat::Json => {
+            let line = json!({
+                "at": rfc3339(line.at),
+                "task": task,
+                "container": place.container,
+                "message": line.message,
+            });
+            format!("{line}\n")
+        }
+    }
+}
+
+/// Where the containers of a task definition write; those that write elsewhere are left out.
+fn places(document: &Value) -> Vec<Place> {
+    let containers = document["containerDefinitions"].as_array();
+    let place = |container: &Value| {
+        let options = &container["logConfiguration"]["options"];
+        Some(Place {
+            container: container["name"].as_str()?.to_owned(),
+            group: options["awslogs-group"].as_str()?.to_owned(),
+            prefix: options["awslogs-stream-prefix"].as_str()?.to_owned(),
+        })
+    };
+    containers.into_iter().flatten().filter_map(place).collect()
+}
+
+fn now() -> u64 {
+    millis(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default(),
+    )
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
