@@ -202,8 +202,6 @@ impl Preparation<'_> {
             account: &ready.cloud.account,
             region: &ready.cloud.region,
             branch: &self.project.branch(),
-            account: &cloud.account,
-            region: &cloud.region,
             variables: self.variables,
         })?)
     }
