@@ -98,6 +98,8 @@ record! {
         database: Option<String>,
         /// Environment variable that the tests read its URL from; `DATABASE_URL` when left out. One that is set already is used instead of a new PostgreSQL.
         variable: Option<String>,
+        /// Container image that CI runs beside the tests, `postgres:17@sha256:…`; `postgres:17` when left out.
+        image: Option<String>,
     }
 
     /// What the image holds besides the program.

@@ -10,14 +10,14 @@ use crate::ranges::RANGES;
 
 /// The schema of `pipeline.toml`, pretty-printed, ending in a line end.
 pub fn pipeline() -> String {
-    let mut schema = document::<crate::Pipeline>("pipeline", "A longshore pipeline file");
+    let mut schema = document::<crate::Pipeline>("A longshore pipeline file");
     typed_override(&mut schema);
     text(&schema)
 }
 
 /// The schema of a task definition file.
 pub fn task_definition() -> String {
-    let mut schema = document::<crate::TaskDefinition>("task-definition", "An ECS task definition");
+    let mut schema = document::<crate::TaskDefinition>("An ECS task definition");
     if let Some(properties) = schema.get_mut("properties") {
         properties["$schema"] = json!({
             "type": "string",
@@ -27,14 +27,13 @@ pub fn task_definition() -> String {
     text(&schema)
 }
 
-/// Draft 7 is what editors for TOML and JSON understand without exceptions.
-fn document<T: JsonSchema>(name: &str, title: &str) -> Schema {
+/// Draft 7 is what editors for TOML and JSON understand without exceptions. Without `$id`: taplo takes an absolute one only, and would fetch it.
+fn document<T: JsonSchema>(title: &str) -> Schema {
     let generator = SchemaSettings::draft07()
         .with_transform(RecursiveTransform(DropNull))
         .into_generator();
     let mut schema = generator.into_root_schema_for::<T>();
     ranges(&mut schema);
-    schema.insert("$id".into(), json!(format!("{name}.schema.json")));
     schema.insert("title".into(), json!(title));
     schema
 }
@@ -48,7 +47,7 @@ fn text(schema: &Schema) -> String {
 /// An override is a task definition of which everything may be left out.
 fn typed_override(schema: &mut Schema) {
     const PREFIX: &str = "TaskDefinition.";
-    let mut whole = document::<crate::TaskDefinition>("", "").to_value();
+    let mut whole = document::<crate::TaskDefinition>("").to_value();
     everything_optional(&mut whole, PREFIX);
     let Some(Value::Object(definitions)) = schema.get_mut("definitions") else {
         return;

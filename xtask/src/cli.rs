@@ -44,12 +44,16 @@ pub enum Command {
     Check(commands::check::Args),
     /// Explain a kind of finding, or list them all.
     Explain(commands::explain::Args),
+    /// Show what these sources register otherwise than those of another commit; offline.
+    Diff(commands::diff::Args),
     /// Print the task definition as it would be registered.
     Render(commands::render::Args),
     /// Run the AWS that longshore carries with it, on this machine.
     Local(commands::local::Args),
     /// Write the JSON Schemas that editors use and the table of findings, or check that they are up to date.
     Schema(commands::schema::Args),
+    /// Write the GitHub workflows from the pipeline files, or check that they are up to date.
+    Workflows(commands::workflows::Args),
     /// Carry out releases against a simulated ECS with random faults, and check that no outcome is a lie.
     Simulate(commands::simulate::Args),
 }

@@ -3,6 +3,7 @@
 pub mod build;
 pub mod check;
 pub mod deploy;
+pub mod diff;
 pub mod explain;
 pub mod history;
 pub mod local;
@@ -14,6 +15,7 @@ pub mod schema;
 pub mod simulate;
 pub mod status;
 pub mod test;
+pub mod workflows;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -72,6 +74,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Logs(args) => block_on(logs::run(args)),
         Command::Plan(args) => block_on(plan::run(args)),
         Command::Status(args) => block_on(status::run(args)),
+        Command::Diff(args) => diff::run(&args),
+        Command::Workflows(args) => workflows::run(&args),
         Command::Test(args) => block_on(test::run(args)),
         Command::Local(args) => block_on(local::run(args)),
     }

@@ -1,6 +1,5 @@
 //! The repository that a command works on: its services, its commit, and the folder for what longshore makes.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -16,7 +15,6 @@ pub struct Project {
     /// Its top folder.
     pub root: PathBuf,
     shell: Shell,
-    in_git: bool,
 }
 
 /// The commit that is built.
@@ -52,12 +50,10 @@ impl Project {
             Ok(top) => Self {
                 root: PathBuf::from(top),
                 shell,
-                in_git: true,
             },
             Err(_) => Self {
                 root: current_dir()?,
                 shell,
-                in_git: false,
             },
         })
     }
@@ -79,41 +75,15 @@ impl Project {
 
     /// Every pipeline file, relative to the current folder where that is possible.
     fn pipelines(&self) -> anyhow::Result<Vec<PathBuf>> {
-        if !self.in_git {
-            let here = PathBuf::from("pipeline.toml");
-            return Ok(if here.exists() {
-                vec![here]
-            } else {
-                Vec::new()
-            });
-        }
-        let root = &self.root;
-        let listed = cmd!(self.shell, "git -C {root} ls-files -z --cached --others --exclude-standard -- pipeline.toml **/pipeline.toml")
-            .quiet()
-            .read()
-            .context("git cannot list the repository's files")?;
         let here = current_dir()?;
-        let mut paths: Vec<PathBuf> = listed
-            .split('\0')
-            .filter(|path| !path.is_empty())
-            .map(|path| self.root.join(path))
-            // A file that git tracks may be deleted in the work tree.
-            .filter(|path| path.exists())
-            .map(|path| {
-                path.strip_prefix(&here)
-                    .map(Path::to_path_buf)
-                    .unwrap_or(path)
-            })
-            .collect();
-        paths.sort();
-        paths.dedup();
-        Ok(paths)
+        let relative = |path: PathBuf| path.strip_prefix(&here).map_or(path.clone(), Into::into);
+        let paths = review::pipelines(&self.root).context("the pipeline files cannot be listed")?;
+        Ok(paths.into_iter().map(relative).collect())
     }
 
     /// All services of the repository as far as they can be read, with what was found.
     pub fn services(&self) -> anyhow::Result<Vec<Loaded>> {
-        let load = |path: &PathBuf| service_config::load(path, &read_file);
-        Ok(self.pipelines()?.iter().map(load).collect())
+        Ok(review::load(&self.pipelines()?))
     }
 
     /// The one service that is meant: the named one, the only one, or the one whose folder this is.
@@ -226,16 +196,6 @@ pub fn module_folder(folder: &Path) -> PathBuf {
         .ancestors()
         .find(|folder| folder.join("go.mod").exists());
     module.map_or_else(|| folder.to_path_buf(), Path::to_path_buf)
-}
-
-/// Reads a file of the configuration; not through a link, which may lead anywhere.
-pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    if std::fs::symlink_metadata(path)?.is_symlink() {
-        return Err(io::Error::other(
-            "it is a symbolic link, and links are not followed",
-        ));
-    }
-    std::fs::read(path)
 }
 
 /// The environment that is meant, by name.

@@ -18,7 +18,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use go_test::{Collector, Kind, Outcome, Problem, Report, Sources, Step};
-use service_config::{Service, TestSection};
+use service_config::{Service, Span, TestSection};
 
 use self::postgres::Database;
 use self::process::{End, Finished};
@@ -192,7 +192,7 @@ impl<'a> Stage<'a> {
         let race = self.setting(|section| section.race).unwrap_or(true);
         let limit = self
             .setting(|section| section.timeout)
-            .map_or(Duration::from_mins(2), |span| span.duration());
+            .map_or(Duration::from_mins(2), Span::duration);
         let limit_text = format!("{}s", limit.as_secs());
         let mut arguments = vec!["test", "-json"];
         if race {

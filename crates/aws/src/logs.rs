@@ -165,25 +165,4 @@ impl Aws {
         }
         Ok(names)
     }
-
-    /// All lines of a log group, oldest first, each with its stream in front.
-    pub async fn log_lines(&self, group: &str) -> Result<Vec<String>, Error> {
-        let mut pages = self
-            .logs
-            .filter_log_events()
-            .log_group_name(group)
-            .into_paginator()
-            .send();
-        let mut lines = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| Error::new("logs:FilterLogEvents", &error))?;
-            for event in page.events() {
-                let stream = event.log_stream_name().unwrap_or_default();
-                let message = event.message().unwrap_or_default().trim_end();
-                lines.push((event.timestamp(), format!("{stream}  {message}")));
-            }
-        }
-        lines.sort_by_key(|(at, _)| *at);
-        Ok(lines.into_iter().map(|(_, line)| line).collect())
-    }
 }

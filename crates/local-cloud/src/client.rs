@@ -16,7 +16,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::daemon::prepare;
-pub use crate::daemon::{Error, Options, Pace, Provision, Provisioned, Status, serve};
+pub use crate::daemon::{
+    Added, Error, LogLine, Options, Pace, Provision, Provisioned, ServiceEvent, Status, serve,
+};
+pub use crate::ecs::AlarmState;
+pub use crate::faults::{Fault, FaultKind, Requests};
 pub use crate::instance::Instance;
 use crate::instance::Lock;
 pub use crate::issuer::TokenRequest;
@@ -154,6 +158,41 @@ impl Instance {
             instance.call("POST", "/_local/provision", Some(&wanted), PROVISIONING)
         })
         .await
+    }
+
+    /// Makes something go wrong.
+    pub async fn add_fault(&self, fault: &FaultKind) -> Result<Added, Error> {
+        let fault = fault.clone();
+        self.ask(move |instance| instance.call("POST", "/_local/faults", Some(&fault), ANSWERING))
+            .await
+    }
+
+    /// The faults that are active.
+    pub async fn faults(&self) -> Result<Vec<Fault>, Error> {
+        self.ask(|instance| instance.call("GET", "/_local/faults", None::<&()>, ANSWERING))
+            .await
+    }
+
+    /// Ends one fault, or all of them; those that ended.
+    pub async fn clear_faults(&self, id: Option<u64>) -> Result<Vec<Fault>, Error> {
+        self.ask(move |instance| {
+            let wanted = serde_json::json!({"id": id});
+            instance.call("POST", "/_local/faults/clear", Some(&wanted), ANSWERING)
+        })
+        .await
+    }
+
+    /// The events that the services still have, the oldest first.
+    pub async fn events(&self) -> Result<Vec<ServiceEvent>, Error> {
+        self.ask(|instance| instance.call("GET", "/_local/events", None::<&()>, ANSWERING))
+            .await
+    }
+
+    /// The lines of a log group from a time on, in milliseconds since the Unix epoch; the oldest first.
+    pub async fn log_lines(&self, group: &str, from: u64) -> Result<Vec<LogLine>, Error> {
+        let wanted = serde_json::json!({"group": group, "from": from});
+        self.ask(move |instance| instance.call("POST", "/_local/logs", Some(&wanted), ANSWERING))
+            .await
     }
 
     /// A token of the local issuer, for `AssumeRoleWithWebIdentity`.

@@ -3,13 +3,16 @@
 //! It is not a mock: tasks are processes made from the images that were pushed, behind a load balancer that takes requests. [`client`] starts and finds an
 //! instance; [`daemon`] is one.
 
+mod alarms;
 pub mod balancer;
 pub mod calls;
 pub mod client;
 pub mod daemon;
 pub mod ecr;
 pub mod ecs;
+mod elb;
 pub mod error;
+mod faults;
 mod files;
 mod http;
 mod iam;

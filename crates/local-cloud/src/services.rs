@@ -10,6 +10,8 @@ pub(crate) enum Service {
     Logs,
     Sts,
     Iam,
+    CloudWatch,
+    Balancing,
 }
 
 /// The names of a service.
@@ -23,12 +25,16 @@ pub(crate) struct Names {
     pub(crate) target: Option<&'static str>,
     /// `Version` of the query protocol; no two services have the same one.
     pub(crate) version: Option<&'static str>,
+    /// The code of its throttling error.
+    pub(crate) throttling: &'static str,
+    /// The code of its own failures.
+    pub(crate) failure: &'static str,
     /// For people.
     pub(crate) title: &'static str,
 }
 
 impl Service {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Ecs,
         Self::Ecr,
         Self::Ssm,
@@ -36,28 +42,71 @@ impl Service {
         Self::Logs,
         Self::Sts,
         Self::Iam,
+        Self::CloudWatch,
+        Self::Balancing,
     ];
 
     pub(crate) const fn names(self) -> Names {
         match self {
-            Self::Ecs => names("ecs", "AmazonEC2ContainerServiceV20141113", "ECS"),
-            Self::Ecr => names("ecr", "AmazonEC2ContainerRegistry_V20150921", "ECR"),
-            Self::Ssm => names("ssm", "AmazonSSM", "SSM"),
-            Self::Secrets => names("secretsmanager", "secretsmanager", "Secrets Manager"),
-            Self::Logs => names("logs", "Logs_20140328", "CloudWatch Logs"),
+            Self::Ecs => names(
+                "ecs",
+                "AmazonEC2ContainerServiceV20141113",
+                "ECS",
+                "ServerException",
+            ),
+            Self::Ecr => names(
+                "ecr",
+                "AmazonEC2ContainerRegistry_V20150921",
+                "ECR",
+                "ServerException",
+            ),
+            Self::Ssm => names("ssm", "AmazonSSM", "SSM", "InternalServerError"),
+            Self::Secrets => names(
+                "secretsmanager",
+                "secretsmanager",
+                "Secrets Manager",
+                "InternalServiceError",
+            ),
+            Self::Logs => names(
+                "logs",
+                "Logs_20140328",
+                "CloudWatch Logs",
+                "ServiceUnavailableException",
+            ),
             Self::Sts => query_names("sts", "2011-06-15", "STS"),
             Self::Iam => query_names("iam", "2010-05-08", "IAM"),
+            Self::CloudWatch => Names {
+                signing: "monitoring",
+                iam: "cloudwatch",
+                target: Some("GraniteServiceVersion20100801"),
+                version: Some("2010-08-01"),
+                throttling: "Throttling",
+                failure: "InternalServiceFault",
+                title: "CloudWatch",
+            },
+            Self::Balancing => query_names(
+                "elasticloadbalancing",
+                "2015-12-01",
+                "Elastic Load Balancing",
+            ),
         }
     }
 }
 
 /// The names of a service that speaks JSON only.
-const fn names(signing: &'static str, target: &'static str, title: &'static str) -> Names {
+const fn names(
+    signing: &'static str,
+    target: &'static str,
+    title: &'static str,
+    failure: &'static str,
+) -> Names {
     Names {
         signing,
         iam: signing,
         target: Some(target),
         version: None,
+        throttling: "ThrottlingException",
+        failure,
         title,
     }
 }
@@ -69,6 +118,8 @@ const fn query_names(signing: &'static str, version: &'static str, title: &'stat
         iam: signing,
         target: None,
         version: Some(version),
+        throttling: "Throttling",
+        failure: "InternalFailure",
         title,
     }
 }

@@ -20,6 +20,10 @@ pub struct GitHub {
     summary: Option<PathBuf>,
 }
 
+#[expect(
+    clippy::unused_self,
+    reason = "only where there is a runner are its commands understood"
+)]
 impl GitHub {
     /// `variable` reads the environment.
     pub fn detect(variable: &dyn Fn(&str) -> Option<String>) -> Option<Self> {

@@ -1,22 +1,22 @@
 //! `local`: the AWS that longshore carries with it, on this machine.
 
 mod calls;
+mod fault;
+mod follow;
+mod status;
 mod token;
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr as _;
 
 use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum};
-use local_cloud::client::{self, Instance, Options, Pace, Started, Status};
+use local_cloud::client::{self, Instance, Options, Pace, Started};
 
 use super::OutputFormat;
-use crate::cloud::connect_instance;
 use crate::exit::refused;
 use crate::project::Project;
-use crate::release::{mega, revision};
 use crate::ui;
 
 /// The argument with which the task runner enters this program again.
@@ -51,10 +51,11 @@ enum LocalCommand {
         format: OutputFormat,
     },
     /// Print the output of the tasks of a log group; all groups' names when none is given.
-    Logs {
-        /// Log group, such as `/local/api`.
-        group: Option<String>,
-    },
+    Logs(follow::LogsArgs),
+    /// Print what the services said.
+    Events(follow::EventsArgs),
+    /// Make go wrong here what goes wrong on AWS.
+    Fault(fault::Args),
     /// Print the requests that AWS clients made: when, which permission on which resources, who, and how it ended.
     Calls(calls::Args),
     /// Print an identity token, as CI gives one to a job, for `AWS_WEB_IDENTITY_TOKEN_FILE`.
@@ -154,20 +155,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         LocalCommand::Status { format } => {
             let status = running(&options)?.status().await?;
             ui::print(&match format {
-                OutputFormat::Text => status_text(&status),
+                OutputFormat::Text => status::text(&status),
                 OutputFormat::Json => format!("{}\n", serde_json::to_string_pretty(&status)?),
             });
         }
-        LocalCommand::Logs { group } => {
-            let aws = connect_instance(&running(&options)?).await;
-            let lines = match group {
-                Some(group) => aws.log_lines(&group).await?,
-                None => aws.log_groups().await?,
-            };
-            for line in lines {
-                ui::print(&format!("{line}\n"));
-            }
-        }
+        LocalCommand::Logs(args) => follow::logs(args, &running(&options)?).await?,
+        LocalCommand::Events(args) => follow::events(args, &running(&options)?).await?,
+        LocalCommand::Fault(args) => fault::run(args, &running(&options)?).await?,
         LocalCommand::Calls(args) => calls::run(&args, &options.home)?,
         LocalCommand::Token(args) => token::run(args, &running(&options)?).await?,
         LocalCommand::Env => {
@@ -187,63 +181,4 @@ fn running(options: &Options) -> anyhow::Result<Instance> {
             Some("start it with `cargo xtask local up`"),
         )
     })
-}
-
-fn status_text(status: &Status) -> String {
-    let mut out = String::new();
-    let mut row = |name: &str, value: &str| {
-        let _ = writeln!(out, "{name:>10}  {value}");
-    };
-    row(
-        "endpoint",
-        &format!(
-            "{} (process {}, up {} s)",
-            status.endpoint, status.pid, status.uptime_seconds
-        ),
-    );
-    row("home", &status.home);
-    row("tasks in", &status.isolation);
-    for service in &status.services {
-        row(
-            "service",
-            &format!(
-                "{}/{} {}: {} of {} tasks run{}",
-                service.cluster,
-                service.name,
-                revision(&service.task_definition),
-                service.running,
-                service.desired,
-                service
-                    .url
-                    .as_ref()
-                    .map_or_else(String::new, |url| format!(", {url}")),
-            ),
-        );
-    }
-    for target in status.target_groups.iter().flat_map(|group| &group.targets) {
-        let reason = target
-            .reason
-            .as_ref()
-            .map_or_else(String::new, |reason| format!(" ({reason})"));
-        row(
-            "target",
-            &format!("task {} {}{reason}", target.task, target.health),
-        );
-    }
-    for (parameter, state) in &status.postgres {
-        row("postgres", &format!("{parameter}: {state}"));
-    }
-    let sizes = &status.sizes;
-    row(
-        "holds",
-        &format!(
-            "{} repositories, {} images ({:.1} MB), {} parameters, {} log groups",
-            sizes.repositories,
-            sizes.images,
-            mega(sizes.image_bytes),
-            sizes.parameters,
-            sizes.log_groups
-        ),
-    );
-    out
 }

@@ -42,6 +42,7 @@ pub async fn push(
         }
     };
     let token = cloud.aws.registry_token().await?;
+    crate::ci::mask(&token.password);
     let (host, path) = repository
         .uri
         .split_once('/')

@@ -211,6 +211,7 @@ pub fn finish(
     let receipt = Receipt::of(about, plan, ended);
     ui::say(&summary(&receipt));
     print(&receipt, format);
+    crate::ci::receipt(&receipt, &plan.differences);
     ExitCode::from(receipt.exit_code)
 }
 
@@ -239,9 +240,6 @@ pub fn refused_receipt(
     format: OutputFormat,
     ui: &mut Ui,
 ) {
-    if format != OutputFormat::Json {
-        return;
-    }
     let code = code_of(error);
     let (outcome, cause) = if code == REFUSED {
         (Outcome::Refused, CauseCode::Refused)
@@ -259,8 +257,9 @@ pub fn refused_receipt(
         ..About::default()
     };
     let cause = Cause::new(cause, error.to_string());
-    print(
-        &Receipt::without_plan(about, outcome, code.number(), cause),
-        format,
-    );
+    let receipt = Receipt::without_plan(about, outcome, code.number(), cause);
+    crate::ci::receipt(&receipt, &[]);
+    if format == OutputFormat::Json {
+        print(&receipt, format);
+    }
 }

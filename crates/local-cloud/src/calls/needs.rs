@@ -53,6 +53,9 @@ pub(crate) fn of_api(
         Service::Logs => reader.logs(operation),
         Service::Sts => reader.texts(&["RoleArn"]),
         Service::Iam => reader.iam(),
+        Service::CloudWatch => reader.alarms(),
+        // Its Describe operations have no resources.
+        Service::Balancing => Vec::new(),
     };
     if resources.is_empty() {
         resources.push("*".to_owned());
@@ -177,6 +180,14 @@ impl Reader<'_> {
             put(format!("aws:RequestTag/{key}"), vec![value]);
         }
         context
+    }
+
+    fn alarms(self) -> Vec<String> {
+        let all = self.arns("cloudwatch", "alarm:", &["AlarmName", "AlarmNames"]);
+        if all.is_empty() {
+            return vec![self.place.arn("cloudwatch", "alarm:*")];
+        }
+        all
     }
 
     fn iam(self) -> Vec<String> {

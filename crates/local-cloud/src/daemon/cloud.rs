@@ -1,5 +1,6 @@
 //! The models behind their locks, and the host that tasks see.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,10 +9,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
 
+use crate::alarms::Alarms;
 use crate::calls::CallFile;
 use crate::ecr::Ecr;
 use crate::ecr::blobs::Blobs;
 use crate::ecs::Ecs;
+use crate::faults::{Faults, History};
 use crate::iam::Iam;
 use crate::instance::Instance;
 use crate::issuer::Issuer;
@@ -30,6 +33,7 @@ pub(crate) struct Models {
     pub(crate) ssm: Ssm,
     pub(crate) secrets: Secrets,
     pub(crate) iam: Iam,
+    pub(crate) alarms: Alarms,
 }
 
 /// What requests, tasks and the loop share.
@@ -41,6 +45,10 @@ pub(crate) struct Cloud {
     pub(crate) issuer: Issuer,
     models: Mutex<Models>,
     logs: Mutex<Logs>,
+    faults: Mutex<Faults>,
+    history: Mutex<History>,
+    /// Port of each target group's listener, by ARN.
+    pub(crate) ports: Mutex<BTreeMap<String, u16>>,
     /// Wakes the loop.
     pub(super) wake: Notify,
     /// Wakes whoever saves.
@@ -77,6 +85,9 @@ impl Cloud {
             issuer,
             models: Mutex::new(models),
             logs: Mutex::new(logs),
+            faults: Mutex::default(),
+            history: Mutex::default(),
+            ports: Mutex::default(),
             wake: Notify::new(),
             dirty: Notify::new(),
             forwards: Mutex::default(),
@@ -95,8 +106,46 @@ impl Cloud {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What is to go wrong.
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time that signatures are checked against: `now`, unless it is made wrong.
+    pub(crate) fn skewed(&self, now: Millis) -> Millis {
+        now.saturating_add_signed(self.faults().skew())
+    }
+
+    /// While reads lag: keeps the state of ECS as it is now.
+    pub(crate) fn remember(&self) {
+        let lag = self.faults().lag();
+        let mut history = self.history();
+        match lag {
+            Some(lag) => history.remember(&self.models().ecs, now(), lag),
+            None => history.forget(),
+        }
+    }
+
+    /// While reads lag: the time that they see, and the state of ECS at that time.
+    pub(crate) fn past(&self, now: Millis) -> Option<(Millis, Ecs)> {
+        let then = now.saturating_sub(self.faults().lag()?);
+        let state = self.history().at(then)?;
+        match serde_json::from_slice(&state) {
+            Ok(ecs) => Some((then, ecs)),
+            Err(error) => {
+                tracing::error!(%error, "a kept state cannot be read");
+                None
+            }
+        }
+    }
+
     /// To be called after every change of a model: what it asks for is done, and it is saved.
     pub(crate) fn changed(&self) {
+        self.remember();
         self.wake.notify_one();
         self.dirty.notify_one();
     }
@@ -143,6 +192,11 @@ impl Host for Cloud {
 
     fn manifest(&self, image: &str) -> Result<(String, Vec<u8>), String> {
         let (name, reference) = self.image(image)?;
+        if self.faults().pull_fails(image) {
+            return Err(format!(
+                "pull image manifest has been retried 5 time(s): failed to resolve ref {image}: dial tcp: i/o timeout"
+            ));
+        }
         let mut models = self.models();
         let found = models
             .ecr

@@ -5,6 +5,8 @@
 
 pub(crate) mod cloud;
 mod error;
+mod events;
+mod faults;
 mod options;
 mod provision;
 mod save;
@@ -23,6 +25,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use error::Error;
+pub use events::{LogLine, ServiceEvent};
+pub use faults::Added;
 pub use options::{Options, Pace};
 pub use provision::{Provision, ProvisionPostgres, ProvisionTargetGroup, Provisioned};
 pub use status::{Sizes, Status, StatusService, StatusTarget, StatusTargetGroup};
@@ -269,6 +273,7 @@ async fn drive(daemon: Arc<Daemon>) {
             models.ecs.tick(now());
             (models.ecs.take_effects(), models.ecs.next_due())
         };
+        cloud.remember();
         cloud.dirty.notify_one();
         for effect in effects {
             daemon.perform(effect);
@@ -304,6 +309,8 @@ fn load(files: &Files, options: &Options, instance: &Instance) -> Result<Models,
     let ecs = match files.load_ecs(&pace)? {
         Some(mut ecs) => {
             ecs.restarted(now());
+            // Faults are not kept, and this was one.
+            ecs.set_capacity(None, now());
             ecs
         }
         None => Ecs::new(Settings {
@@ -319,6 +326,7 @@ fn load(files: &Files, options: &Options, instance: &Instance) -> Result<Models,
         ssm: files.load("ssm.json")?.unwrap_or_default(),
         secrets: files.load("secrets.json")?.unwrap_or_default(),
         iam: files.load("iam.json")?.unwrap_or_default(),
+        alarms: files.load("alarms.json")?.unwrap_or_default(),
     })
 }
 

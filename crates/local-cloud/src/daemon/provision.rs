@@ -258,6 +258,9 @@ impl Daemon {
                 source,
             })?;
         group.listen_port = address.port();
+        let mut ports = self.cloud.ports.lock();
+        let ports = ports.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut());
+        ports.insert(arn.clone(), group.listen_port);
         Ok((arn, group))
     }
 

@@ -161,6 +161,9 @@ impl Files {
             secrets.generation(),
             secrets,
         );
+        let alarms = &models.alarms;
+        let generation = alarms.generation();
+        take(&mut batch, saved, "alarms.json", generation, alarms);
         take(
             &mut batch,
             saved,

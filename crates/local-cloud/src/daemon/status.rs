@@ -162,8 +162,14 @@ impl Daemon {
 
     /// Asked of the model as any client asks, so that it shows the same.
     fn services(&self, urls: &BTreeMap<String, String>) -> Vec<StatusService> {
-        let clusters = self.ask("ListClusters", &json!({}));
         let mut out = Vec::new();
+        self.each_service(|service| out.push(describe(service, urls)));
+        out
+    }
+
+    /// Every service of every cluster, as `DescribeServices` shows it.
+    pub(super) fn each_service(&self, mut see: impl FnMut(&Value)) {
+        let clusters = self.ask("ListClusters", &json!({}));
         for cluster in texts(&clusters["clusterArns"]) {
             let mut request = json!({"cluster": cluster, "maxResults": 10});
             loop {
@@ -173,7 +179,7 @@ impl Daemon {
                     let request = json!({"cluster": cluster, "services": names});
                     let answer = self.ask("DescribeServices", &request);
                     let services = answer["services"].as_array().into_iter().flatten();
-                    out.extend(services.map(|service| describe(service, urls)));
+                    services.for_each(&mut see);
                 }
                 match listed.get("nextToken") {
                     Some(token) if !token.is_null() => request["nextToken"] = token.clone(),
@@ -181,7 +187,6 @@ impl Daemon {
                 }
             }
         }
-        out
     }
 
     fn ask(&self, operation: &str, request: &Value) -> Value {

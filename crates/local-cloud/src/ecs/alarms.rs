@@ -33,12 +33,8 @@ pub(super) struct Alarms {
 
 /// Reads `alarms`; none when they are off.
 pub(super) fn read(given: Request<'_>) -> super::Result<Option<Alarms>> {
-    let flag = |name| {
-        given
-            .flag(name)?
-            .ok_or_else(|| invalid(format!("alarms.{name} must be specified.")))
-    };
-    let (enable, rollback) = (flag("enable")?, flag("rollback")?);
+    let enable = given.flag("enable")?.unwrap_or(false);
+    let rollback = given.flag("rollback")?.unwrap_or(false);
     let names = given.texts("alarmNames")?;
     if enable && names.is_empty() {
         return Err(invalid(

@@ -45,14 +45,8 @@ impl Threshold {
 
 /// Reads `deploymentCircuitBreaker`; none when it is off.
 pub(super) fn read(given: Request<'_>) -> super::Result<Option<Breaker>> {
-    let flag = |name| {
-        given.flag(name)?.ok_or_else(|| {
-            invalid(format!(
-                "deploymentCircuitBreaker.{name} must be specified."
-            ))
-        })
-    };
-    let (enable, rollback) = (flag("enable")?, flag("rollback")?);
+    let enable = given.flag("enable")?.unwrap_or(false);
+    let rollback = given.flag("rollback")?.unwrap_or(false);
     let threshold = match given.structure("thresholdConfiguration")? {
         None => Threshold::Bounded(50),
         Some(threshold) => {

@@ -131,7 +131,8 @@ impl Ecs {
     ) -> Result<Value> {
         self.tick(now);
         let now = self.clock;
-        let request = Request::of(request)?;
+        let request = shape::conform(operation, request)?;
+        let request = Request::of_members(&request);
         let reads = operation.starts_with("Describe") || operation.starts_with("List");
         let answer = match operation {
             "CreateCluster" => self.create_cluster(request),

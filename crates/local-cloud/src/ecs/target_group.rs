@@ -179,6 +179,12 @@ impl Ecs {
         arn
     }
 
+    /// All groups, by ARN.
+    pub fn target_groups(&self) -> impl Iterator<Item = (&str, &TargetGroup)> {
+        let groups = self.target_groups.iter();
+        groups.map(|(arn, group)| (arn.as_str(), &group.settings))
+    }
+
     /// The group's targets, for display.
     pub fn target_health(&self, arn: &str) -> Vec<TargetHealth> {
         self.tasks

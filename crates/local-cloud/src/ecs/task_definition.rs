@@ -11,7 +11,7 @@ use super::definition_rules::{check, compatibilities, fill_in, fits_fargate, req
 use super::paging::page;
 use super::request::{CLIENT, Request, client, invalid};
 use super::tags::{self, Tags};
-use super::{Ecs, Result, names, shape};
+use super::{Ecs, Result, names};
 use crate::error::ApiError;
 use crate::place::seconds;
 use crate::task::Millis;
@@ -147,7 +147,7 @@ impl Ecs {
         now: Millis,
     ) -> Result<Value> {
         let tags = tags::read(request, "tags")?;
-        let mut document = shape::task_definition(request.members())?;
+        let mut document = request.members().clone();
         document.shift_remove("tags");
         let family = match document.get("family").and_then(Value::as_str) {
             Some(family) if !family.is_empty() => family.to_owned(),

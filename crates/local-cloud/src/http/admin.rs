@@ -5,15 +5,32 @@ use std::sync::Arc;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::answer::{self, Answer};
 use crate::daemon::Daemon;
 use crate::sigv4::mac;
+use crate::task::Millis;
 
 /// No admin request is larger.
 const BODY: usize = 64 << 10;
+
+/// Lines of a log group from a time on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lines {
+    group: String,
+    from: Millis,
+}
+
+/// The fault to be cleared; all of them without one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Clear {
+    id: Option<u64>,
+}
 
 /// Answers a request below `/_local/`.
 pub(super) async fn handle(daemon: &Arc<Daemon>, request: Request<Incoming>) -> Answer {
@@ -32,6 +49,26 @@ pub(super) async fn handle(daemon: &Arc<Daemon>, request: Request<Incoming>) -> 
                 Ok(provisioned) => answer_with(provisioned),
                 Err(error) => failed(409, &error.to_string()),
             },
+            Err(refused) => refused,
+        },
+        (Method::GET, "/_local/events") => answer_with(daemon.events()),
+        (Method::POST, "/_local/logs") => match body::<Lines>(request).await {
+            Ok(wanted) => match daemon.log_lines(&wanted.group, wanted.from) {
+                Ok(lines) => answer_with(lines),
+                Err(error) => failed(404, &error.message),
+            },
+            Err(refused) => refused,
+        },
+        (Method::GET, "/_local/faults") => answer_with(daemon.faults()),
+        (Method::POST, "/_local/faults") => match body(request).await {
+            Ok(fault) => match daemon.add_fault(fault) {
+                Ok(added) => answer_with(added),
+                Err(problem) => failed(409, &problem),
+            },
+            Err(refused) => refused,
+        },
+        (Method::POST, "/_local/faults/clear") => match body::<Clear>(request).await {
+            Ok(wanted) => answer_with(daemon.clear_faults(wanted.id)),
             Err(refused) => refused,
         },
         (Method::POST, "/_local/token") => match body(request).await {

@@ -36,6 +36,17 @@ pub(crate) fn empty(status: u16) -> Answer {
     answer
 }
 
+/// Marks an answer that is not sent: the connection is reset instead.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Broken;
+
+/// No answer at all.
+pub(crate) fn broken() -> Answer {
+    let mut answer = empty(500);
+    answer.extensions_mut().insert(Broken);
+    answer
+}
+
 /// A JSON answer.
 pub(crate) fn json(status: u16, body: &Value) -> Answer {
     bytes(status, "application/json", body.to_string())

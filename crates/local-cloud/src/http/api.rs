@@ -1,24 +1,25 @@
 //! AWS's APIs at `/`: who is asked, whether the request is signed, and the answer in the service's own form.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use http_body_util::{BodyExt as _, Limited};
 use hyper::Request;
 use hyper::body::Incoming;
 use serde_json::Value;
 
-use super::answer::{Answer, with};
+use super::answer::{self, Answer, with};
 use super::record::{self, Outcome, request_id};
 use super::wire::{self, Asked};
 use crate::calls::{self, Need};
 use crate::daemon::cloud::{Cloud, now};
+use crate::elb::Balancers;
 use crate::error::ApiError;
+use crate::faults::Instead;
 use crate::iam::policy::Decision;
 use crate::identity::{self, Identity};
 use crate::services::Service;
 use crate::sigv4::{self, Received};
 use crate::sts;
-use crate::task::Millis;
 
 /// No API request is larger: the largest, PutLogEvents, has 1 MiB of events.
 const BODY: usize = 4 << 20;
@@ -46,7 +47,7 @@ pub(super) async fn handle(cloud: &Arc<Cloud>, request: Request<Incoming>) -> An
                 body: &body,
             };
             match Asked::of(received) {
-                Ok(asked) => answer_to(cloud, &asked, received, &id),
+                Ok(asked) => answer_to(cloud, &asked, received, &id).await,
                 Err(error) => wire::failure(wire::JSON, &error),
             }
         }
@@ -55,7 +56,7 @@ pub(super) async fn handle(cloud: &Arc<Cloud>, request: Request<Incoming>) -> An
 }
 
 /// Answers a request whose operation is known, and puts it into the call log.
-fn answer_to(cloud: &Cloud, asked: &Asked, received: Received<'_>, id: &str) -> Answer {
+async fn answer_to(cloud: &Cloud, asked: &Asked, received: Received<'_>, id: &str) -> Answer {
     let at = now();
     let request = asked.request(received);
     let needs = calls::of_api(
@@ -64,37 +65,86 @@ fn answer_to(cloud: &Cloud, asked: &Asked, received: Received<'_>, id: &str) -> 
         request.as_ref().unwrap_or(&Value::Null),
         &cloud.place,
     );
-    let (caller, outcome) = if asked.service == Service::Sts && asked.operation == sts::WEB_IDENTITY
-    {
-        let outcome = request.and_then(|request| assume(cloud, &request, at));
-        match outcome {
-            Ok((identity, answer)) => (identity.arn, Ok(answer)),
-            Err(error) => ("anonymous".to_owned(), Err(error)),
+    let action = needs.first().map_or("", |need| need.action.as_str());
+    let injection = cloud.faults().meet(action, fastrand::f64);
+    if !injection.delay.is_zero() {
+        tokio::time::sleep(injection.delay).await;
+    }
+    let fault = injection.names.as_deref();
+    let (caller, outcome) = match injection.instead {
+        Some(Instead::Reset) => {
+            let outcome = Outcome {
+                code: "Reset",
+                status: 0,
+                fault,
+            };
+            record::record(cloud, at, id, &needs, "refused", outcome);
+            return answer::broken();
         }
-    } else {
-        let signer = signer(cloud, asked, received).map_err(|error| asked.refusal(error));
-        let caller = record::caller(signer.as_ref());
-        let outcome = signer.and_then(|identity| {
-            // Who one is may be asked without any permission.
-            if asked.service != Service::Sts {
-                authorize(cloud, &identity, &needs).map_err(|error| asked.refusal(error))?;
-            }
-            apply(cloud, asked, &request?, &identity)
-        });
-        (caller, outcome)
+        instead => outcome(cloud, asked, received, request, (&needs, instead)),
     };
+    let lost = injection.instead == Some(Instead::LoseResponse);
     let answer = asked.answer(&outcome, id);
     let outcome = Outcome {
         code: outcome.as_ref().err().map_or("ok", |error| error.code),
-        status: answer.status().as_u16(),
+        status: if lost { 0 } else { answer.status().as_u16() },
+        fault,
     };
     record::record(cloud, at, id, &needs, &caller, outcome);
-    answer
+    if lost { answer::broken() } else { answer }
+}
+
+/// How the log names the caller, and what comes of the request.
+fn outcome(
+    cloud: &Cloud,
+    asked: &Asked,
+    received: Received<'_>,
+    request: Result<Value, ApiError>,
+    (needs, instead): (&[Need], Option<Instead>),
+) -> (String, Result<Value, ApiError>) {
+    if asked.service == Service::Sts && asked.operation == sts::WEB_IDENTITY {
+        let assumed = injected(asked, instead)
+            .and(request)
+            .and_then(|request| assume(cloud, &request));
+        return match assumed {
+            Ok((identity, answer)) => (identity.arn, Ok(answer)),
+            Err(error) => ("anonymous".to_owned(), Err(error)),
+        };
+    }
+    let signer = signer(cloud, asked, received).map_err(|error| asked.refusal(error));
+    let caller = record::caller(signer.as_ref());
+    let outcome = signer.and_then(|identity| {
+        injected(asked, instead)?;
+        // Who one is may be asked without any permission.
+        if asked.service != Service::Sts {
+            authorize(cloud, &identity, needs).map_err(|error| asked.refusal(error))?;
+        }
+        apply(cloud, asked, &request?, &identity)
+    });
+    (caller, outcome)
+}
+
+/// The error that a fault puts in the place of an answer, in the words of the service.
+fn injected(asked: &Asked, instead: Option<Instead>) -> Result<(), ApiError> {
+    let (status, code, message) = match instead {
+        Some(Instead::Throttle) => (400, asked.service.names().throttling, "Rate exceeded"),
+        Some(Instead::ServerError) => (
+            500,
+            asked.service.names().failure,
+            "An error occurred on the server side.",
+        ),
+        _ => return Ok(()),
+    };
+    Err(ApiError {
+        status,
+        code,
+        message: message.to_owned(),
+    })
 }
 
 /// Who signed the request.
 fn signer(cloud: &Cloud, asked: &Asked, received: Received<'_>) -> Result<Identity, ApiError> {
-    let now = now();
+    let now = cloud.skewed(now());
     let find = |key: &str, token: Option<&str>| identity::find(&cloud.instance, key, token, now);
     let service = asked.service.names().signing;
     sigv4::verify(received, find, &cloud.place.region, service, now)
@@ -130,7 +180,8 @@ pub(super) fn authorize(
     Ok(())
 }
 
-fn assume(cloud: &Cloud, request: &Value, now: Millis) -> Result<(Identity, Value), ApiError> {
+fn assume(cloud: &Cloud, request: &Value) -> Result<(Identity, Value), ApiError> {
+    let now = cloud.skewed(now());
     let models = cloud.models();
     let trust = sts::Trust {
         issuer: &cloud.issuer,
@@ -155,6 +206,13 @@ fn apply(
     );
     let (operation, place, now) = (asked.operation.as_str(), &cloud.place, now());
     let caller = identity.arn.as_str();
+    let reads = operation.starts_with("Describe") || operation.starts_with("List");
+    if asked.service == Service::Ecs
+        && reads
+        && let Some((then, mut ecs)) = cloud.past(now)
+    {
+        return ecs.apply(operation, request, caller, then);
+    }
     let mut models = cloud.models();
     let answer = match asked.service {
         Service::Ecs => models.ecs.apply(operation, request, caller, now),
@@ -167,6 +225,25 @@ fn apply(
         Service::Logs => cloud.logs().apply(operation, request, place, now),
         Service::Sts => sts::apply(operation, identity, place),
         Service::Iam => models.iam.apply(operation, request, place, now),
+        Service::CloudWatch => {
+            let outcome = models.alarms.apply(operation, request, place, now);
+            outcome.map(|(answer, changed)| {
+                for (name, state) in changed {
+                    models.ecs.set_alarm(&name, state, now);
+                }
+                answer
+            })
+        }
+        Service::Balancing => {
+            let ports = cloud.ports.lock().unwrap_or_else(PoisonError::into_inner);
+            models.ecs.tick(now);
+            let balancers = Balancers {
+                ecs: &models.ecs,
+                place,
+                ports: &ports,
+            };
+            balancers.apply(operation, request)
+        }
     };
     drop(models);
     cloud.changed();

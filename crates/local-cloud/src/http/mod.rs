@@ -5,9 +5,9 @@ mod answer;
 mod api;
 mod record;
 mod registry;
+mod stream;
 mod wire;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,9 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 
 use crate::daemon::Daemon;
+use crate::daemon::cloud::now;
 use crate::issuer;
+use stream::Stream;
 
 /// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_mins(1);
@@ -48,9 +50,17 @@ pub(crate) async fn serve(
         // Answers are small and should not wait for each other.
         let _ = stream.set_nodelay(true);
         let daemon = Arc::clone(&daemon);
+        let stream = Stream::new(stream);
+        let reset = stream.reset();
         let service = service_fn(move |request| {
-            let daemon = Arc::clone(&daemon);
-            async move { Ok::<_, Infallible>(route(&daemon, request).await) }
+            let (daemon, reset) = (Arc::clone(&daemon), reset.clone());
+            async move {
+                let answer = route(&daemon, request).await;
+                if answer.extensions().get::<answer::Broken>().is_some() {
+                    return Err(reset.order());
+                }
+                Ok(dated(&daemon, answer))
+            }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -85,5 +95,23 @@ async fn route(
         admin::handle(daemon, request).await
     } else {
         api::handle(&daemon.cloud, request).await
+    }
+}
+
+/// Puts the date of a clock that is made wrong into the answer; clients set theirs by it.
+fn dated(daemon: &Daemon, answer: answer::Answer) -> answer::Answer {
+    let now = now();
+    let skewed = daemon.cloud.skewed(now);
+    if skewed == now {
+        return answer;
+    }
+    let date = i64::try_from(skewed).ok();
+    let date = date.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    match date {
+        Some(date) => {
+            let text = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            answer::with(answer, "date", &text)
+        }
+        None => answer,
     }
 }

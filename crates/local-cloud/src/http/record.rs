@@ -12,8 +12,10 @@ use crate::task::Millis;
 pub(super) struct Outcome<'a> {
     /// `ok`, or the error's code.
     pub(super) code: &'a str,
-    /// HTTP status.
+    /// HTTP status; 0 without an answer.
     pub(super) status: u16,
+    /// The faults that it met.
+    pub(super) fault: Option<&'a str>,
 }
 
 /// Puts a request into the log: a line for each permission that it needed.
@@ -38,7 +40,7 @@ pub(super) fn record(
             outcome: outcome.code.to_owned(),
             status: outcome.status,
             implied_by: (number > 0).then(|| first.unwrap_or_default().to_owned()),
-            fault: None,
+            fault: outcome.fault.map(str::to_owned),
         })
         .collect();
     cloud.calls.append(&lines);

@@ -11,7 +11,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE};
 use hyper::{Method, Request};
 use serde_json::json;
 
-use super::answer::{self, Answer, with};
+use super::answer::{self, Answer, Broken, with};
 use super::api::authorize;
 use super::record::{self, Outcome, request_id};
 use crate::calls;
@@ -19,6 +19,7 @@ use crate::daemon::cloud::{Cloud, now};
 use crate::ecr::blobs::Upload;
 use crate::ecr::registry::Refusal;
 use crate::ecr::token;
+use crate::faults::{Injection, Instead};
 use crate::identity::Identity;
 use crate::random;
 
@@ -90,6 +91,13 @@ pub(super) async fn handle(cloud: &Arc<Cloud>, request: Request<Incoming>) -> An
         Err(_) if authorization.is_none() => "anonymous".to_owned(),
         Err(_) => "refused".to_owned(),
     };
+    let injection = match &need {
+        Some(need) => cloud.faults().meet(&need.action, fastrand::f64),
+        None => Injection::default(),
+    };
+    if !injection.delay.is_zero() {
+        tokio::time::sleep(injection.delay).await;
+    }
     let allowed = match (&signer, &need) {
         (Ok(arn), Some(need)) => {
             let identity = Identity::of_arn(arn);
@@ -98,19 +106,38 @@ pub(super) async fn handle(cloud: &Arc<Cloud>, request: Request<Incoming>) -> An
         }
         _ => Ok(()),
     };
-    let outcome = match allowed {
-        Ok(()) => answer(cloud, request, signer.map(|_| ())).await,
-        Err(refusal) => Err(refusal),
+    let outcome = match (allowed, injection.instead) {
+        (_, Some(Instead::Reset)) => Err(Refusal::new(0, "Reset", "")),
+        (Err(refusal), _) => Err(refusal),
+        (Ok(()), Some(Instead::Throttle)) => {
+            Err(Refusal::new(429, "TOOMANYREQUESTS", "Rate exceeded"))
+        }
+        (Ok(()), Some(Instead::ServerError)) => Err(Refusal::new(
+            500,
+            "UNKNOWN",
+            "An error occurred on the server side",
+        )),
+        (Ok(()), _) => answer(cloud, request, signer.map(|_| ())).await,
     };
     let code = match &outcome {
         Ok(answer) if answer.status() == 401 => "UNAUTHORIZED",
         Ok(_) => "ok",
         Err(refusal) => refusal.code,
     };
-    let answer = outcome.unwrap_or_else(|refusal| answer::json(refusal.status, &refusal.body()));
+    let answer = match outcome {
+        Ok(_) if injection.instead == Some(Instead::LoseResponse) => answer::broken(),
+        Ok(answer) => answer,
+        Err(Refusal { status: 0, .. }) => answer::broken(),
+        Err(refusal) => answer::json(refusal.status, &refusal.body()),
+    };
     if let Some(need) = need {
-        let status = answer.status().as_u16();
-        record::record(cloud, at, &id, &[need], &caller, Outcome { code, status });
+        let broken = answer.extensions().get::<Broken>().is_some();
+        let outcome = Outcome {
+            code,
+            status: if broken { 0 } else { answer.status().as_u16() },
+            fault: injection.names.as_deref(),
+        };
+        record::record(cloud, at, &id, &[need], &caller, outcome);
     }
     let answer = with(answer, "x-amzn-requestid", &id);
     with(answer, "docker-distribution-api-version", "registry/2.0")

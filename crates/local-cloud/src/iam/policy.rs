@@ -156,7 +156,7 @@ fn holds(operator: &str, key: &str, wanted: &Value, context: &Context) -> bool {
 }
 
 /// Whether `text` matches a pattern in which `*` stands for any characters and `?` for one.
-fn like(pattern: &str, text: &str) -> bool {
+pub(crate) fn like(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), text.chars().collect());
     // Where to go on when what follows the last star does not match: the star takes one character more.

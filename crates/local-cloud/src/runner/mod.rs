@@ -225,6 +225,11 @@ impl Runner {
         }
     }
 
+    /// Kills the containers of a task without warning; whether there is such a task.
+    pub fn kill(&self, task: &str) -> bool {
+        self.order(task, Order::Kill)
+    }
+
     /// How to reach a container port of a task; `None` when the task is not there or has no such port.
     pub fn dial(&self, task: &str, port: u16) -> Option<Dial> {
         let tasks = self.tasks();

@@ -2,6 +2,7 @@
 //!
 //! The models know JSON values only. What a protocol needs beyond that (XML, the names of errors) is here.
 
+mod cbor;
 mod query;
 
 use serde_json::{Value, json};
@@ -18,6 +19,8 @@ pub(super) enum Form {
     Json(&'static str),
     /// The query protocol: a form with `Action`, answered with XML.
     Query,
+    /// RPC v2 with CBOR: the operation in the path.
+    Cbor,
 }
 
 /// JSON 1.1 is what most services speak, and so it is what somebody gets who speaks nothing that is known.
@@ -36,16 +39,29 @@ impl Asked {
     /// Finds out which operation of which service is meant.
     pub(super) fn of(received: Received<'_>) -> Result<Self, ApiError> {
         let header = |name: &str| received.headers.get(name)?.to_str().ok();
+        let by_target = |prefix: &str| {
+            let known = |service: &Service| service.names().target == Some(prefix);
+            Service::ALL.into_iter().find(known)
+        };
+        if header("smithy-protocol") == Some(cbor::PROTOCOL) {
+            let path = received.path;
+            let known = cbor::route(path)
+                .and_then(|(prefix, operation)| Some((by_target(prefix)?, operation)));
+            let (service, operation) = known.ok_or_else(|| unknown(path))?;
+            return Ok(Self {
+                service,
+                operation: operation.to_owned(),
+                form: Form::Cbor,
+            });
+        }
         if let Some(target) = header("x-amz-target") {
             let form = match header("content-type") {
                 Some(kind) if kind.starts_with(JSON_1_0) => Form::Json(JSON_1_0),
                 _ => JSON,
             };
-            let known = target.split_once('.').and_then(|(prefix, operation)| {
-                let by_target = |service: &Service| service.names().target == Some(prefix);
-                let service = Service::ALL.into_iter().find(by_target)?;
-                Some((service, operation))
-            });
+            let known = target
+                .split_once('.')
+                .and_then(|(prefix, operation)| Some((by_target(prefix)?, operation)));
             let (service, operation) = known.ok_or_else(|| unknown(target))?;
             return Ok(Self {
                 service,
@@ -83,7 +99,8 @@ impl Asked {
     pub(super) fn request(&self, received: Received<'_>) -> Result<Value, ApiError> {
         match self.form {
             Form::Query => Ok(query::request(received)),
-            Form::Json(_) if received.body.is_empty() => Ok(json!({})),
+            Form::Json(_) | Form::Cbor if received.body.is_empty() => Ok(json!({})),
+            Form::Cbor => cbor::request(received.body),
             Form::Json(_) => serde_json::from_slice(received.body).map_err(|error| {
                 ApiError::new(
                     "SerializationException",
@@ -96,8 +113,6 @@ impl Asked {
     /// The answer, in the form of the request.
     pub(super) fn answer(&self, outcome: &Result<Value, ApiError>, id: &str) -> Answer {
         match (self.form, outcome) {
-            (Form::Json(kind), Ok(value)) => answer::bytes(200, kind, value.to_string()),
-            (Form::Json(_), Err(error)) => failure(self.form, error),
             (Form::Query, Ok(value)) => answer::bytes(
                 200,
                 "text/xml",
@@ -108,30 +123,55 @@ impl Asked {
                 "text/xml",
                 query::error(self.service, error, id),
             ),
+            // An operation without an output answers with nothing in it.
+            (form, Ok(Value::Null)) => document(form, 200, &json!({})),
+            (form, Ok(value)) => document(form, 200, value),
+            (form, Err(error)) => {
+                let answer = failure(form, error);
+                if self.service.names().version.is_none() {
+                    return answer;
+                }
+                // Who spoke the query protocol to this service before reads the error's name here.
+                let side = if error.status < 500 {
+                    "Sender"
+                } else {
+                    "Receiver"
+                };
+                let compatible = format!("{};{side}", error.code);
+                with(answer, "x-amzn-query-error", &compatible)
+            }
         }
     }
 
     /// An error that says why a caller is refused, as this form names it.
     pub(super) fn refusal(&self, error: ApiError) -> ApiError {
         match self.form {
-            Form::Json(_) => error,
+            Form::Json(_) | Form::Cbor => error,
             Form::Query => query::refusal(error),
         }
     }
 }
 
-/// An error of the JSON protocol.
+/// An error of a protocol whose answers are documents.
 pub(super) fn failure(form: Form, error: &ApiError) -> Answer {
-    let kind = match form {
-        Form::Json(kind) => kind,
-        Form::Query => JSON_1_0,
-    };
-    let body = json!({"__type": error.code, "message": error.message}).to_string();
+    let body = json!({"__type": error.code, "message": error.message});
     with(
-        answer::bytes(error.status, kind, body),
+        document(form, error.status, &body),
         "x-amzn-errortype",
         error.code,
     )
+}
+
+fn document(form: Form, status: u16, body: &Value) -> Answer {
+    match form {
+        Form::Cbor => with(
+            answer::bytes(status, cbor::TYPE, cbor::answer(body)),
+            "smithy-protocol",
+            cbor::PROTOCOL,
+        ),
+        Form::Json(kind) => answer::bytes(status, kind, body.to_string()),
+        Form::Query => answer::bytes(status, JSON_1_0, body.to_string()),
+    }
 }
 
 fn unknown(what: &str) -> ApiError {

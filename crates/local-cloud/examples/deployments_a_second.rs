@@ -1,0 +1,223 @@
+//! How many rolling deployments of two tasks behind a load balancer the ECS model does in a second, on one core, at ECS's own pace:
+//!
+//! ```console
+//! cargo run --release -p local-cloud --example deployments_a_second
+//! ```
+//!
+//! One in five cannot start its tasks and is rolled back. The first figure is of the model alone: the update, all that happens, one look at the end. The second is with a client
+//! that asks for the service every 15 seconds of virtual time, as the waiters of AWS's SDKs do. Seconds are those that this process had on a processor.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use local_cloud::ecs::{Ecs, Pace, Settings, TargetGroup};
+use local_cloud::task::{Effect, Millis, Report, StartFailure, TaskSpec};
+use serde_json::{Value, json};
+
+const MEASURED_S: f64 = 5.0;
+/// A service lives for so many deployments.
+const DEPLOYMENTS: u32 = 20;
+
+fn main() {
+    measure("the model alone", 600_000);
+    measure("with a client that looks", 15_000);
+}
+
+/// Deploys for a while and looks at the service every `poll` milliseconds of virtual time.
+fn measure(what: &str, poll: Millis) {
+    let began = on_processor();
+    let (mut deployments, mut rolled_back, mut polls) = (0_u32, 0_u32, 0_u32);
+    let mut seed = 0;
+    while on_processor() - began < MEASURED_S {
+        seed += 1;
+        let mut world = World::new(seed);
+        for number in 0..DEPLOYMENTS {
+            let broken = number % 5 == 4;
+            let wanted = world.deploy(broken);
+            polls += world.watch(poll);
+            deployments += 1;
+            rolled_back += u32::from(world.revision() != wanted);
+        }
+    }
+    let seconds = on_processor() - began;
+    println!(
+        "{what}: {:.0} deployments a second ({deployments} in {seconds:.1} s, {rolled_back} of them rolled back; {:.1} looks at each)",
+        f64::from(deployments) / seconds,
+        f64::from(polls) / f64::from(deployments),
+    );
+}
+
+/// Seconds that this process had on a processor.
+fn on_processor() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let nanoseconds = stat.split_whitespace().next();
+    nanoseconds
+        .and_then(|one| one.parse::<f64>().ok())
+        .unwrap_or_default()
+        / 1e9
+}
+
+/// The model, a runner that starts and stops in a few virtual seconds, and the time.
+struct World {
+    ecs: Ecs,
+    now: Millis,
+    reports: BTreeSet<(Millis, u64)>,
+    bodies: BTreeMap<u64, Report>,
+    sent: u64,
+    tasks: BTreeMap<String, TaskSpec>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut world = Self {
+            ecs: Ecs::new(Settings {
+                region: "eu-central-1".to_owned(),
+                account: "123456789012".to_owned(),
+                pace: Pace::aws(),
+                seed,
+            }),
+            now: 1_780_000_000_000,
+            reports: BTreeSet::new(),
+            bodies: BTreeMap::new(),
+            sent: 0,
+            tasks: BTreeMap::new(),
+        };
+        world.call("CreateCluster", &json!({"clusterName": "main"}));
+        let group = TargetGroup {
+            interval_seconds: 10,
+            deregistration_delay_seconds: 30,
+            ..TargetGroup::new("api")
+        };
+        let group = world.ecs.put_target_group(group, world.now);
+        let definition = world.register(false);
+        world.call(
+            "CreateService",
+            &json!({
+                "cluster": "main", "serviceName": "api", "taskDefinition": definition, "desiredCount": 2,
+                "deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": true, "rollback": true}},
+                "loadBalancers": [{"targetGroupArn": group, "containerName": "app", "containerPort": 8080}],
+            }),
+        );
+        world.watch(600_000);
+        world
+    }
+
+    fn call(&mut self, operation: &str, request: &Value) -> Value {
+        let caller = "arn:aws:iam::123456789012:user/bench";
+        let answer = self.ecs.apply(operation, request, caller, self.now);
+        self.carry_out();
+        answer.unwrap_or_else(|error| panic!("{operation}: {error}"))
+    }
+
+    fn register(&mut self, broken: bool) -> Value {
+        let image = if broken { "app:broken" } else { "app:good" };
+        let answer = self.call(
+            "RegisterTaskDefinition",
+            &json!({
+                "family": "api", "memory": "512",
+                "containerDefinitions": [{"name": "app", "image": image, "portMappings": [{"containerPort": 8080}]}],
+            }),
+        );
+        answer["taskDefinition"]["taskDefinitionArn"].clone()
+    }
+
+    fn deploy(&mut self, broken: bool) -> Value {
+        let definition = self.register(broken);
+        self.call(
+            "UpdateService",
+            &json!({"cluster": "main", "service": "api", "taskDefinition": definition}),
+        );
+        definition
+    }
+
+    fn describe(&mut self) -> Value {
+        let request = json!({"cluster": "main", "services": ["api"]});
+        self.call("DescribeServices", &request)["services"][0].take()
+    }
+
+    fn revision(&mut self) -> Value {
+        self.describe()["taskDefinition"].take()
+    }
+
+    /// Looks at the service until its deployment has ended; how often.
+    fn watch(&mut self, poll: Millis) -> u32 {
+        let mut looks = 1;
+        self.advance(self.now + poll);
+        while self.describe()["deployments"][0]["rolloutState"] != "COMPLETED" {
+            self.advance(self.now + poll);
+            looks += 1;
+        }
+        looks
+    }
+
+    fn advance(&mut self, until: Millis) {
+        loop {
+            let report = self.reports.first().map(|(at, _)| *at);
+            let next = report.into_iter().chain(self.ecs.next_due()).min();
+            let Some(next) = next.filter(|next| *next <= until) else {
+                break;
+            };
+            self.now = self.now.max(next);
+            self.ecs.tick(self.now);
+            self.carry_out();
+            while let Some(&(at, number)) = self.reports.first().filter(|(at, _)| *at <= self.now) {
+                self.reports.remove(&(at, number));
+                if let Some(report) = self.bodies.remove(&number) {
+                    self.ecs.report(report, self.now);
+                    self.carry_out();
+                }
+            }
+        }
+        self.now = until;
+    }
+
+    fn report_in(&mut self, delay: Millis, report: Report) {
+        self.sent += 1;
+        self.reports.insert((self.now + delay, self.sent));
+        self.bodies.insert(self.sent, report);
+    }
+
+    fn carry_out(&mut self) {
+        for effect in self.ecs.take_effects() {
+            match effect {
+                Effect::Start { task } => {
+                    let id = task.id.clone();
+                    let container = task.containers[0].name.clone();
+                    if task.containers[0].image == "app:broken" {
+                        let failed = Report::StartFailed {
+                            task: id,
+                            container: Some(container),
+                            failure: StartFailure::CannotPullContainerError,
+                            reason: "not found".to_owned(),
+                        };
+                        self.report_in(5_000, failed);
+                    } else {
+                        self.tasks.insert(id.clone(), *task);
+                        let started = Report::Started {
+                            task: id,
+                            container,
+                        };
+                        self.report_in(10_000, started);
+                    }
+                }
+                Effect::Stop { task } => {
+                    self.tasks.remove(&task);
+                    self.report_in(2_000, Report::Gone { task });
+                }
+                Effect::ProbeTarget {
+                    target_group, task, ..
+                } => {
+                    let probed = Report::TargetProbed {
+                        target_group,
+                        task,
+                        outcome: Ok(200),
+                    };
+                    self.report_in(5, probed);
+                }
+                Effect::CheckHealth { .. }
+                | Effect::StartContainer { .. }
+                | Effect::Route { .. } => {}
+            }
+        }
+    }
+}
