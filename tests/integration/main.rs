@@ -5,6 +5,7 @@ mod bad_releases;
 mod builds;
 mod clients;
 mod configuration;
+mod images;
 mod interrupts;
 mod messages;
 mod pipeline;
