@@ -9,6 +9,7 @@ mod images;
 mod interrupts;
 mod messages;
 mod pipeline;
+mod pipeline_files;
 mod plans;
 mod release;
 mod rollouts;
