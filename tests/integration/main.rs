@@ -6,6 +6,7 @@ mod builds;
 mod clients;
 mod configuration;
 mod interrupts;
+mod local;
 mod messages;
 mod plans;
 mod release;
