@@ -68,8 +68,10 @@ impl Preparation<'_> {
         if self.test {
             self.tests(ui).await?;
         }
-        let built = build(self.project, self.service, &commit, ui).await?;
+        let built = build(self.project, self.service, &commit, ui).await;
+        // Ctrl-C ends the compiler too: then that is the reason, and not what the compiler said.
         self.interrupt.check()?;
+        let built = built?;
         let cloud = match connected {
             Some(cloud) => cloud,
             None => self.connect(ui).await?,
