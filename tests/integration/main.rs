@@ -8,6 +8,7 @@ mod configuration;
 mod images;
 mod interrupts;
 mod messages;
+mod pipeline;
 mod plans;
 mod release;
 mod rollouts;
