@@ -62,6 +62,8 @@ record! {
         package: String,
         /// Operating system and architecture; `linux/amd64` when left out.
         platform: Option<Platform>,
+        /// Several of them, in place of `platform`: each is built, and the image becomes an index over all.
+        platforms: Option<Vec<Platform>>,
         /// A string variable that the build sets to the commit: `main.commit`.
         commit_variable: Option<String>,
         /// More linker flags, after `-s -w`.
@@ -292,6 +294,16 @@ choice! {
         LinuxAmd64 = "linux/amd64",
         /// 64-bit Arm (Graviton).
         LinuxArm64 = "linux/arm64",
+    }
+}
+
+impl BuildSection {
+    /// What is built for, each once.
+    pub fn platforms(&self) -> Vec<Platform> {
+        match self.platforms.as_deref() {
+            Some(several @ [_, ..]) => several.to_vec(),
+            _ => vec![self.platform.unwrap_or_default()],
+        }
     }
 }
 

@@ -2,10 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod bad_releases;
+mod builds;
 mod clients;
 mod configuration;
+mod images;
 mod interrupts;
 mod messages;
+mod pipeline;
 mod plans;
 mod release;
 mod rollouts;

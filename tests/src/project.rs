@@ -146,12 +146,18 @@ impl Project {
         self.git(&["rev-parse", "HEAD"])
     }
 
+    /// Makes a branch and checks it out.
+    pub fn branch(&self, name: &str) {
+        self.git(&["checkout", "--quiet", "-b", name]);
+    }
+
     /// Hash of the commit that is checked out.
     pub fn commit_of_head(&self) -> String {
         self.git(&["rev-parse", "HEAD"])
     }
 
-    fn git(&self, args: &[&str]) -> String {
+    /// Runs git in the project; gives what it printed.
+    pub fn git(&self, args: &[&str]) -> String {
         let output = Command::new("git")
             .args([
                 "-c",

@@ -8,6 +8,7 @@ mod exit;
 mod project;
 mod release;
 mod report;
+mod sources;
 mod testing;
 mod ui;
 

@@ -8,7 +8,8 @@ use service_config::{Loaded, Service};
 use xshell::{Shell, cmd};
 
 use crate::commands::current_dir;
-use crate::exit::bad_input;
+use crate::exit::{bad_input, refused};
+use crate::sources;
 
 /// The repository.
 pub struct Project {
@@ -42,20 +43,35 @@ impl Project {
     /// The project that the current folder is in.
     pub fn find() -> anyhow::Result<Self> {
         let shell = Shell::new().context("the current folder cannot be used")?;
-        let top = cmd!(shell, "git rev-parse --show-toplevel")
+        let here = current_dir()?;
+        let asked = cmd!(shell, "git rev-parse --show-toplevel")
             .quiet()
-            .ignore_stderr()
-            .read();
-        Ok(match top {
-            Ok(top) => Self {
-                root: PathBuf::from(top),
-                shell,
-            },
-            Err(_) => Self {
-                root: current_dir()?,
-                shell,
-            },
-        })
+            .ignore_status()
+            .output();
+        let why = match asked {
+            Ok(output) if output.status.success() => {
+                let top = String::from_utf8_lossy(&output.stdout);
+                return Ok(Self {
+                    root: PathBuf::from(top.trim_end()),
+                    shell,
+                });
+            }
+            Ok(output) => String::from_utf8_lossy(&output.stderr)
+                .trim_end()
+                .to_owned(),
+            Err(error) => error.to_string(),
+        };
+        // A repository that git does not want to read must not be taken for no repository: its image would name no commit.
+        if let Some(top) = here.ancestors().find(|folder| folder.join(".git").exists()) {
+            return Err(refused(
+                format!(
+                    "{} is a git repository, but git cannot read it: {why}",
+                    top.display()
+                ),
+                Some("mend that first: the image is named after the commit"),
+            ));
+        }
+        Ok(Self { root: here, shell })
     }
 
     /// Folder for what longshore makes: caches, images, the local AWS. It ignores itself in git.
@@ -162,13 +178,8 @@ impl Project {
                 dirty: false,
             };
         };
-        let module = module_folder(&service.folder);
-        let module = if module.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            &module
-        };
-        let changes = cmd!(self.shell, "git status --porcelain -- {module}")
+        let sources = sources::folders(&service.folder);
+        let changes = cmd!(self.shell, "git status --porcelain -- {sources...}")
             .quiet()
             .ignore_stderr()
             .read();

@@ -1,15 +1,21 @@
-//! Putting an image together: base layers, one layer with the binary, configuration, manifest.
+//! Putting an image together: base layers, the probe, the files, one layer with the binary; configuration, manifest.
+//!
+//! What changes least lies lowest and in a layer of its own, so that a registry and the machines that pull have most of a
+//! new version already.
 //!
 //! The result depends only on the [`ImageSpec`], the bytes of the binary and `Cargo.lock`; not on the machine, the
 //! folder or the time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use crate::base::{self, Base, CA_BUNDLE, NONROOT};
+use crate::base::{self, Base, BaseImage, CA_BUNDLE, NONROOT};
 use crate::cache::Cache;
+use crate::codec::{self, Compression};
+use crate::content::{self, FilesError};
 use crate::digest::Digest;
 use crate::elf::{self, ElfError};
 use crate::files::{self, FileError};
@@ -19,6 +25,8 @@ use crate::oci::{
     Descriptor, EPOCH, Empty, History, ImageConfig, Manifest, RootFs, RunConfig, to_json,
 };
 use crate::platform::Platform;
+use crate::probe;
+use crate::tree::{self, Found, ImageFile, TreeError};
 
 /// What an image is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +51,15 @@ pub struct ImageSpec {
     pub labels: BTreeMap<String, String>,
     /// TCP ports the program listens on. A note for people: ECS reads the task definition.
     pub exposed_ports: BTreeSet<u16>,
+    /// The folder that `files` are taken from; nothing outside it goes in.
+    pub folder: PathBuf,
+    /// Files and folders beside the binary.
+    pub files: Vec<ImageFile>,
+    /// The probe on this machine, as [`probe::build`] made it; it goes to `/probe`.
+    pub probe: Option<PathBuf>,
+    /// How the layers are compressed; also those of a base from a registry, because ECS has refused images whose layers
+    /// are compressed in different ways.
+    pub compression: Compression,
 }
 
 impl ImageSpec {
@@ -64,6 +81,10 @@ impl ImageSpec {
             env: BTreeMap::new(),
             labels: BTreeMap::new(),
             exposed_ports: BTreeSet::new(),
+            folder: PathBuf::from("."),
+            files: Vec::new(),
+            probe: None,
+            compression: Compression::default(),
         }
     }
 }
@@ -101,6 +122,15 @@ impl Image {
         (self.manifest.len() + self.config.data.len()) as u64 + layers
     }
 
+    /// The manifest with its media type.
+    pub fn manifest_blob(&self) -> Blob {
+        Blob {
+            media_type: media_type::MANIFEST.to_owned(),
+            digest: self.manifest_digest.clone(),
+            data: self.manifest.clone(),
+        }
+    }
+
     /// The layers and the configuration: what must be in the registry before the manifest.
     pub fn blobs(&self) -> impl Iterator<Item = Blob> {
         let layers = self.layers.iter().map(|layer| Blob {
@@ -126,7 +156,7 @@ pub enum AssembleError {
     /// The name would hide a folder of the base or is not a file name.
     #[error(
         "`{0}` cannot be the binary's name in the image: it must be one path component that is not a folder of the root \
-         file system (such as `etc` or `tmp`)"
+         file system (such as `etc` or `tmp`), nor `probe` where the image has a probe; rename the package's folder"
     )]
     Name(String),
     /// The base is for something else.
@@ -154,6 +184,21 @@ pub enum AssembleError {
         /// How many its configuration has.
         diff_ids: usize,
     },
+    /// A layer of the base cannot be read.
+    #[error(
+        "the base image {reference} has a layer that cannot be unpacked, {layer}: {reason}; pin another digest"
+    )]
+    BaseLayer {
+        /// The base.
+        reference: String,
+        /// The layer.
+        layer: Digest,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The files beside the binary.
+    #[error(transparent)]
+    Files(#[from] TreeError),
     /// A layer could not be made.
     #[error(transparent)]
     Layer(#[from] LayerError),
@@ -161,6 +206,18 @@ pub enum AssembleError {
     #[error(transparent)]
     File(#[from] FileError),
 }
+
+impl From<FilesError> for AssembleError {
+    fn from(error: FilesError) -> Self {
+        match error {
+            FilesError::Tree(error) => error.into(),
+            FilesError::Layer(error) => error.into(),
+        }
+    }
+}
+
+/// More than this in one layer of a base is no base: a bomb, or a mistake.
+const LARGEST_LAYER: u64 = 8 << 30;
 
 /// Folders at the root of a file system. A binary of this name would take their place.
 const ROOT_FOLDERS: [&str; 21] = [
@@ -176,22 +233,21 @@ const ROOT_FOLDERS: [&str; 21] = [
 /// when the cache cannot be written.
 pub fn assemble(spec: &ImageSpec, cache: &Cache) -> Result<Image, AssembleError> {
     let name = spec.name.as_str();
+    let hidden = spec.probe.is_some() && name == probe::NAME;
     if name.is_empty()
         || name.contains(['/', '\0'])
         || name.starts_with('.')
         || ROOT_FOLDERS.contains(&name)
+        || hidden
     {
         return Err(AssembleError::Name(spec.name.clone()));
     }
-    let binary = files::read(&spec.binary)?;
-    elf::check(&binary, spec.platform.arch).map_err(|source| AssembleError::Binary {
-        path: spec.binary.clone(),
-        source,
-    })?;
+    let binary = executable(&spec.binary, spec.platform)?;
+    let files = files_of(spec)?;
 
     let (mut layers, mut history, inherited) = match &spec.base {
         Base::Embedded => {
-            let layer = cache.layer(&base::embedded_tar()?)?;
+            let layer = cache.layer(&base::embedded_tar()?, spec.compression)?;
             (
                 vec![layer],
                 vec![step("longshore: base")],
@@ -201,14 +257,36 @@ pub fn assemble(spec: &ImageSpec, cache: &Cache) -> Result<Image, AssembleError>
         Base::Registry(base) => {
             check_base(base, spec.platform)?;
             (
-                base.layers.clone(),
+                base_layers(base, spec.compression, cache)?,
                 base_history(base),
                 base.config.config.clone(),
             )
         }
     };
-    layers.push(cache.layer(&tar(&[Entry::file(name, 0o755, &binary)])?)?);
-    history.push(step(&format!("longshore: /{name}")));
+    let mut add = |tar: &[u8], what: &str| -> Result<(), AssembleError> {
+        layers.push(cache.layer(tar, spec.compression)?);
+        history.push(step(&format!("longshore: {what}")));
+        Ok(())
+    };
+    if let Some(path) = &spec.probe {
+        let data = executable(path, spec.platform)?;
+        add(&tar(&[Entry::file(probe::NAME, 0o755, &data)])?, "/probe")?;
+    }
+    if !files.is_empty() {
+        let below = content::below(&base_tars(&spec.base)?).map_err(|error| match &spec.base {
+            Base::Registry(base) => base_layer(base, &base.digest, &error),
+            Base::Embedded => AssembleError::File(FileError::Other {
+                verb: "read",
+                path: "the embedded base".into(),
+                source: error,
+            }),
+        })?;
+        add(&content::files_tar(&files, &below)?, "files")?;
+    }
+    add(
+        &tar(&[Entry::file(name, 0o755, &binary)])?,
+        &format!("/{name}"),
+    )?;
 
     let config = ImageConfig {
         created: Some(EPOCH.to_owned()),
@@ -222,6 +300,84 @@ pub fn assemble(spec: &ImageSpec, cache: &Cache) -> Result<Image, AssembleError>
         history,
     };
     Ok(image(spec, &config, layers))
+}
+
+/// A static executable for the platform.
+fn executable(path: &Path, platform: Platform) -> Result<Vec<u8>, AssembleError> {
+    let data = files::read(path)?;
+    elf::check(&data, platform.arch).map_err(|source| AssembleError::Binary {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(data)
+}
+
+/// The files, none of which takes the place of a program.
+fn files_of(spec: &ImageSpec) -> Result<BTreeMap<String, Found>, AssembleError> {
+    if spec.files.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let files = tree::collect(&spec.folder, &spec.files)?;
+    let programs = [
+        Some((spec.name.as_str(), "the service's program")),
+        spec.probe
+            .as_ref()
+            .map(|_| (probe::NAME, "the probe (`probe = true`)")),
+    ];
+    for (path, what) in programs.into_iter().flatten() {
+        if files.contains_key(path) {
+            let path = path.to_owned();
+            return Err(TreeError::Taken { path, what }.into());
+        }
+    }
+    Ok(files)
+}
+
+/// The base's layers, compressed in the way that is wanted.
+fn base_layers(
+    base: &BaseImage,
+    compression: Compression,
+    cache: &Cache,
+) -> Result<Vec<Layer>, AssembleError> {
+    base.layers
+        .iter()
+        .map(|layer| {
+            if layer.media_type == compression.media_type() {
+                return Ok(layer.clone());
+            }
+            Ok(cache.layer(&base_tar(base, layer)?, compression)?)
+        })
+        .collect()
+}
+
+/// The tars of the base's layers.
+fn base_tars(base: &Base) -> Result<Vec<Vec<u8>>, AssembleError> {
+    match base {
+        Base::Embedded => Ok(vec![base::embedded_tar()?]),
+        Base::Registry(base) => base
+            .layers
+            .iter()
+            .map(|layer| base_tar(base, layer))
+            .collect(),
+    }
+}
+
+fn base_tar(base: &BaseImage, layer: &Layer) -> Result<Vec<u8>, AssembleError> {
+    let tar = codec::decompress(&layer.media_type, &layer.data, LARGEST_LAYER)
+        .map_err(|error| base_layer(base, &layer.digest, &error))?;
+    if Digest::of(&tar) != layer.diff_id {
+        let error = io::Error::other("its content is not what the image's configuration names");
+        return Err(base_layer(base, &layer.digest, &error));
+    }
+    Ok(tar)
+}
+
+fn base_layer(base: &BaseImage, layer: &Digest, error: &io::Error) -> AssembleError {
+    AssembleError::BaseLayer {
+        reference: base.reference.clone(),
+        layer: layer.clone(),
+        reason: error.to_string(),
+    }
 }
 
 /// The documents around finished layers.
@@ -291,9 +447,19 @@ fn run_config(spec: &ImageSpec, inherited: RunConfig) -> RunConfig {
             .unwrap_or_else(|| vec![format!("/{}", spec.name)]),
         // The base's arguments were meant for the base's program.
         cmd: Vec::new(),
-        working_dir: inherited.working_dir,
+        // Another user than the base's may not be allowed into its home.
+        working_dir: match (&spec.base, &spec.user) {
+            (Base::Embedded, Some(user)) if !is_nonroot(user) => "/".to_owned(),
+            _ => inherited.working_dir,
+        },
         labels,
     }
+}
+
+/// Is this the account that the embedded base has a home for?
+fn is_nonroot(user: &str) -> bool {
+    let name = user.split(':').next().unwrap_or_default();
+    name == "nonroot" || name == NONROOT.to_string()
 }
 
 /// The base's variables in their order, with replaced values in place, then the new ones by name.
@@ -326,7 +492,7 @@ fn embedded_defaults() -> RunConfig {
     }
 }
 
-fn check_base(base: &base::BaseImage, wanted: Platform) -> Result<(), AssembleError> {
+fn check_base(base: &BaseImage, wanted: Platform) -> Result<(), AssembleError> {
     let reference = || base.reference.clone();
     let found = format!("{}/{}", base.config.os, base.config.architecture);
     if found != wanted.to_string() {
@@ -349,7 +515,7 @@ fn check_base(base: &base::BaseImage, wanted: Platform) -> Result<(), AssembleEr
 }
 
 /// The base's history, or one line a layer where it does not match the layers.
-fn base_history(base: &base::BaseImage) -> Vec<History> {
+fn base_history(base: &BaseImage) -> Vec<History> {
     let steps = base
         .config
         .history

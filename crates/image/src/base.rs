@@ -168,7 +168,7 @@ mod tests {
     use std::io::Read as _;
 
     use super::*;
-    use crate::layer::compress;
+    use crate::codec::Compression;
 
     fn files() -> BTreeMap<String, (tar::Header, Vec<u8>)> {
         let bytes = embedded_tar().unwrap();
@@ -193,7 +193,7 @@ mod tests {
         let tar = embedded_tar().unwrap();
         let digests = (
             Digest::of(&tar).to_string(),
-            Digest::of(&compress(&tar)).to_string(),
+            Digest::of(&Compression::Gzip.compress(&tar)).to_string(),
         );
         assert_eq!(
             (digests.0.as_str(), digests.1.as_str()),

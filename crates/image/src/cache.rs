@@ -11,9 +11,10 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
+use crate::codec::Compression;
 use crate::digest::Digest;
 use crate::files::{self, FREE_CACHE, FileError};
-use crate::layer::{self, CODEC, Layer};
+use crate::layer::{self, Layer};
 
 /// How many bytes of blobs are kept.
 const LIMIT: u64 = 1 << 30;
@@ -71,18 +72,22 @@ impl Cache {
     }
 
     /// The layer of this tar, compressed now or before.
-    pub(crate) fn layer(&self, tar: &[u8]) -> Result<Layer, FileError> {
+    pub(crate) fn layer(&self, tar: &[u8], compression: Compression) -> Result<Layer, FileError> {
         let diff_id = Digest::of(tar);
-        let key = self.folder.join("layers").join(CODEC).join(diff_id.hex());
+        let key = self
+            .folder
+            .join("layers")
+            .join(compression.id())
+            .join(diff_id.hex());
         let known = fs::read_to_string(&key)
             .ok()
             .and_then(|text| text.trim_end().parse().ok())
             .and_then(|digest| self.blob(&digest))
-            .filter(|data| layer::is_compressed(tar, data));
+            .filter(|data| compression.is_compressed(tar, data));
         if let Some(data) = known {
-            return Ok(layer::layer(diff_id, data));
+            return Ok(layer::layer(diff_id, data, compression));
         }
-        let layer = layer::layer(diff_id, layer::compress(tar));
+        let layer = layer::layer(diff_id, compression.compress(tar), compression);
         self.store(&layer.data)?;
         files::create_folder(key.parent().unwrap_or(&self.folder), FREE_CACHE)?;
         files::write(&key, format!("{}\n", layer.digest).as_bytes(), FREE_CACHE)?;
@@ -123,14 +128,16 @@ impl Cache {
 mod tests {
     use super::*;
 
+    const GZIP: Compression = Compression::Gzip;
+
     #[test]
     fn a_layer_is_compressed_once() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::new(folder.path().join("cache"));
-        let first = cache.layer(b"tar").unwrap();
+        let first = cache.layer(b"tar", GZIP).unwrap();
         let path = cache.blob_path(&first.digest);
         let before = fs::metadata(&path).unwrap();
-        assert_eq!(cache.layer(b"tar").unwrap(), first);
+        assert_eq!(cache.layer(b"tar", GZIP).unwrap(), first);
         // A second write would have renamed another file into place.
         #[cfg(unix)]
         {
@@ -144,24 +151,27 @@ mod tests {
     fn a_damaged_entry_is_made_again() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::new(folder.path());
-        let first = cache.layer(b"tar").unwrap();
+        let first = cache.layer(b"tar", GZIP).unwrap();
         let path = cache.blob_path(&first.digest);
         let key = folder
             .path()
             .join("layers")
-            .join(CODEC)
+            .join(GZIP.id())
             .join(first.diff_id.hex());
 
         for damage in [&b"other bytes"[..], b""] {
             fs::write(&path, damage).unwrap();
             assert_eq!(cache.blob(&first.digest), None);
-            assert_eq!(cache.layer(b"tar").unwrap(), first);
+            assert_eq!(cache.layer(b"tar", GZIP).unwrap(), first);
             assert_eq!(cache.blob(&first.digest), Some(first.data.clone()));
         }
-        let other = cache.store(&layer::compress(b"another tar")).unwrap();
+        let packed = cache.layer(b"tar", Compression::Zstd).unwrap();
+        assert_ne!(packed.digest, first.digest);
+        assert_eq!(packed.diff_id, first.diff_id);
+        let other = cache.store(&GZIP.compress(b"another tar")).unwrap();
         for damage in ["nonsense", other.as_str()] {
             fs::write(&key, damage).unwrap();
-            assert_eq!(cache.layer(b"tar").unwrap(), first);
+            assert_eq!(cache.layer(b"tar", GZIP).unwrap(), first);
         }
     }
 
@@ -196,7 +206,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
-        let error = Cache::new(&file).layer(b"tar").unwrap_err();
+        let error = Cache::new(&file).layer(b"tar", GZIP).unwrap_err();
         assert!(
             error.to_string().contains(&file.display().to_string()),
             "{error}"

@@ -8,17 +8,17 @@
 //!
 //! The output path is stable: Go then links again only when something changed.
 
+mod failure;
+
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::files::{self, FREE_OUTPUT, FileError};
-use crate::platform::Platform;
+pub use failure::BuildError;
 
-/// How much of Go's own text an error carries, in lines and in bytes a line.
-const MAX_LINES: usize = 60;
-const MAX_LINE: usize = 1000;
+use crate::files::{self, FREE_OUTPUT};
+use crate::platform::Platform;
 
 /// A binary to build.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,84 +43,6 @@ pub struct GoBuild {
     pub output_dir: PathBuf,
 }
 
-/// A build failed.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// Go is not installed.
-    #[error("`go` is not on PATH: install Go from https://go.dev/dl")]
-    NoGo,
-    /// The module's folder is missing.
-    #[error("the module folder {} does not exist", .0.display())]
-    NoFolder(PathBuf),
-    /// The folder belongs to no module.
-    #[error("there is no go.mod in {} or above it: name the module's folder, or run `go mod init` there", .0.display())]
-    NoModule(PathBuf),
-    /// The package's name is not one package.
-    #[error(
-        "`{0}` does not name one package: use `.`, a path such as `./cmd/api`, or an import path"
-    )]
-    BadPackage(String),
-    /// There is no such package.
-    #[error("there is no package `{package}` in {}: {reason}{}", module.display(), available_text(available))]
-    PackageNotFound {
-        /// The package that was asked for.
-        package: String,
-        /// Where it was looked for.
-        module: PathBuf,
-        /// Go's words.
-        reason: String,
-        /// The main packages that do exist, as `./paths`.
-        available: Vec<String>,
-    },
-    /// The package is a library.
-    #[error(
-        "the package `{package}` is not `package main`, so it has no binary{}",
-        available_text(available)
-    )]
-    NotMain {
-        /// The package that was asked for.
-        package: String,
-        /// The main packages that do exist, as `./paths`.
-        available: Vec<String>,
-    },
-    /// A value that cannot be passed to the linker.
-    #[error("{what} `{value}` cannot be given to the Go linker: {reason}")]
-    BadFlag {
-        /// Which setting it is.
-        what: &'static str,
-        /// Its value.
-        value: String,
-        /// What is wrong.
-        reason: &'static str,
-    },
-    /// The compiler, the linker or the module loader refused.
-    #[error("`go build {package}` failed:\n{text}")]
-    Failed {
-        /// The package.
-        package: String,
-        /// Go's own text, cut to a bounded length.
-        text: String,
-    },
-    /// The disk is full.
-    #[error(
-        "no space left on a disk while Go was building {package}: free some space for {} or for Go's build cache \
-         (`go clean -cache`)",
-        folder.display()
-    )]
-    DiskFull {
-        /// The package.
-        package: String,
-        /// The output folder.
-        folder: PathBuf,
-    },
-    /// `go` could not be started.
-    #[error("cannot run `go`: {0}")]
-    Start(#[source] io::Error),
-    /// The output folder cannot be written.
-    #[error(transparent)]
-    File(#[from] FileError),
-}
-
 /// Builds the binary and gives its path, `<output_dir>/<os>-<arch>/<name>`, where the name is the last element of the
 /// import path of the package.
 ///
@@ -136,14 +58,18 @@ pub fn build(spec: &GoBuild) -> Result<PathBuf, BuildError> {
     {
         return Err(BuildError::BadPackage(spec.package.clone()));
     }
-    let module = spec
+    let named_in = spec
         .module_dir
         .canonicalize()
         .map_err(|_| BuildError::NoFolder(spec.module_dir.clone()))?;
-    let root = module
-        .ancestors()
-        .find(|folder| folder.join("go.mod").is_file())
-        .ok_or_else(|| BuildError::NoModule(spec.module_dir.clone()))?;
+    let (module, package) =
+        &place(&named_in, package).ok_or_else(|| BuildError::NoModule(spec.module_dir.clone()))?;
+    let root = module_root(module).unwrap_or(module);
+    let run_as = failure::Place {
+        module,
+        package,
+        named_in: &named_in,
+    };
     let ldflags = linker_flags(spec)?;
 
     let platform = spec.platform;
@@ -155,9 +81,9 @@ pub fn build(spec: &GoBuild) -> Result<PathBuf, BuildError> {
     let folder = folder
         .canonicalize()
         .map_err(|source| files::write_error(&spec.output_dir, FREE_OUTPUT, source))?;
-    let output = folder.join(binary_name(&module, root, package));
+    let output = folder.join(binary_name(module, root, package));
 
-    let mut command = go(spec, &module);
+    let mut command = go(spec, module);
     command.args([
         "build",
         "-trimpath",
@@ -171,17 +97,64 @@ pub fn build(spec: &GoBuild) -> Result<PathBuf, BuildError> {
     command.arg("-o").arg(&output).arg(package);
     let result = run(&mut command)?;
     if !result.status.success() {
-        return Err(explain(spec, &module, folder, &result));
+        return Err(failure::explain(spec, &run_as, folder, &result));
     }
     if is_archive(&output) {
         // For a library, Go writes an object archive and is content.
         let _ = std::fs::remove_file(&output);
         return Err(BuildError::NotMain {
             package: spec.package.clone(),
-            available: main_packages(spec, &module),
+            available: failure::main_packages(spec, &run_as),
         });
     }
+    if let Some(variable) = &spec.commit_variable
+        && !holds(&output, &spec.commit)?
+    {
+        // The linker sets what it finds and is silent about the rest.
+        return Err(BuildError::NoCommitVariable(variable.clone()));
+    }
     Ok(output)
+}
+
+/// Where Go is run, and what the package is called there. A package by its path may lie in a module below the folder
+/// that it was named in (`./backend/cmd/api`); Go finds it only from within. `None` when it is in no module.
+fn place(folder: &Path, package: &str) -> Option<(PathBuf, String)> {
+    if package.starts_with("./") {
+        let path = folder.join(package);
+        // A folder that does not exist is Go's to complain about, from within the module that it would be in.
+        let target = path.ancestors().find_map(|part| {
+            Some(
+                part.canonicalize()
+                    .ok()?
+                    .join(path.strip_prefix(part).ok()?),
+            )
+        })?;
+        if let Some(below) = module_root(&target)
+            && below != folder
+            && below.starts_with(folder)
+        {
+            let package = match target.strip_prefix(below).ok()?.to_str()? {
+                "" => ".".to_owned(),
+                rest => format!("./{rest}"),
+            };
+            return Some((below.to_owned(), package));
+        }
+    }
+    module_root(folder)?;
+    Some((folder.to_owned(), package.to_owned()))
+}
+
+/// The nearest folder with a go.mod, from `folder` upwards.
+fn module_root(folder: &Path) -> Option<&Path> {
+    folder
+        .ancestors()
+        .find(|folder| folder.join("go.mod").is_file())
+}
+
+/// Whether the program holds a text.
+fn holds(program: &Path, text: &str) -> Result<bool, BuildError> {
+    let data = files::read(program)?;
+    Ok(memchr::memmem::find(&data, text.as_bytes()).is_some())
 }
 
 /// `go` in the module's folder, with the environment that decides about the bytes.
@@ -200,7 +173,7 @@ fn go(spec: &GoBuild, module: &Path) -> Command {
     command
 }
 
-fn run(command: &mut Command) -> Result<Output, BuildError> {
+pub(crate) fn run(command: &mut Command) -> Result<Output, BuildError> {
     command.output().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => BuildError::NoGo,
         _ => BuildError::Start(error),
@@ -296,90 +269,6 @@ fn is_archive(path: &Path) -> bool {
         && magic == *b"!<arch>\n"
 }
 
-/// Finds out why a build failed. Go's texts are for people, so what can be asked is asked.
-fn explain(spec: &GoBuild, module: &Path, folder: PathBuf, result: &Output) -> BuildError {
-    let package = spec.package.clone();
-    let text = bounded(&String::from_utf8_lossy(&result.stderr));
-    if text.contains("no space left on device") {
-        return BuildError::DiskFull { package, folder };
-    }
-    let format = "{{.Name}}\t{{with .Error}}{{.Err}}{{end}}";
-    if let Ok(list) = run(go(spec, module).args(["list", "-e", "-find", "-f", format, &package])) {
-        let answer = String::from_utf8_lossy(&list.stdout);
-        // No name means that no Go file was found; a package with errors in it has a name.
-        if let Some(("", reason)) = answer
-            .trim_end()
-            .split_once('\t')
-            .map(|(name, reason)| (name.trim(), reason))
-        {
-            let reason = bounded(reason);
-            let available = main_packages(spec, module);
-            return BuildError::PackageNotFound {
-                package,
-                module: spec.module_dir.clone(),
-                reason,
-                available,
-            };
-        }
-    }
-    BuildError::Failed { package, text }
-}
-
-/// The main packages of the module, as paths relative to its folder. Empty when Go cannot list them: this only helps
-/// an error along.
-fn main_packages(spec: &GoBuild, module: &Path) -> Vec<String> {
-    let format = "{{if eq .Name \"main\"}}{{.Dir}}{{end}}";
-    let Ok(list) = run(go(spec, module).args(["list", "-e", "-find", "-f", format, "./..."]))
-    else {
-        return Vec::new();
-    };
-    let folders = String::from_utf8_lossy(&list.stdout);
-    let mut packages: Vec<String> = folders
-        .lines()
-        .filter_map(|folder| Path::new(folder).strip_prefix(module).ok())
-        .map(|path| {
-            if path.as_os_str().is_empty() {
-                ".".to_owned()
-            } else {
-                format!("./{}", path.display())
-            }
-        })
-        .collect();
-    packages.sort();
-    packages
-}
-
-fn available_text(available: &[String]) -> String {
-    if available.is_empty() {
-        "; the module has no main package".to_owned()
-    } else {
-        format!("; the main packages are: {}", available.join(", "))
-    }
-}
-
-/// The head of Go's text: the first error is the one to mend.
-fn bounded(text: &str) -> String {
-    let mut out = String::new();
-    let mut lines = text.trim_end().lines();
-    for line in lines.by_ref().take(MAX_LINES) {
-        if !out.is_empty() {
-            out.push('\n');
-        }
-        match line.char_indices().nth(MAX_LINE) {
-            Some((end, _)) => {
-                out.push_str(&line[..end]);
-                out.push('…');
-            }
-            None => out.push_str(line),
-        }
-    }
-    let rest = lines.count();
-    if rest > 0 {
-        let _ = write!(out, "\n… and {rest} more lines");
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -458,22 +347,5 @@ mod tests {
         );
         assert_eq!(module_path("modules x\n module a.b/c"), Some("a.b/c"));
         assert_eq!(module_path("go 1.21\nmodule \n"), None);
-    }
-
-    #[test]
-    fn long_output_keeps_its_head() {
-        let text = (0..100)
-            .map(|line| format!("line {line}"))
-            .collect::<Vec<_>>()
-            .join(
-                "
-",
-            );
-        let short = bounded(&text);
-        assert!(
-            short.starts_with("line 0\n") && short.ends_with("line 59\n… and 40 more lines"),
-            "{short}"
-        );
-        assert_eq!(bounded(&"é".repeat(2000)).chars().count(), MAX_LINE + 1);
     }
 }

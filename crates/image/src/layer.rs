@@ -1,37 +1,15 @@
-//! Layers: a tar whose bytes depend on nothing but its entries, compressed by one pinned codec.
+//! Layers: a tar whose bytes depend on nothing but its entries, compressed by a pinned codec.
 //!
 //! Every header field that could carry the machine or the moment is set here: the time is 0, owners are numbers
-//! without names, entries are sorted. The codec is libdeflate at [`LEVEL`]; its output may change with its version,
-//! so a test pins the digest of a known input.
-//!
-//! The level was chosen by measuring stripped, static Go binaries on one core of a 2026 server, times the best of
-//! three:
-//!
-//! | level | 6.7 MB | 15.4 MB | 25.8 MB |
-//! |---|---|---|---|
-//! | 1 | 33 ms, 44.3% | 72 ms, 42.1% | 102 ms, 34.9% |
-//! | 5 | 54 ms, 41.4% | 121 ms, 39.4% | 169 ms, 32.6% |
-//! | **6** | 65 ms, 41.1% | 148 ms, 39.2% | 206 ms, 32.3% |
-//! | 7 | 88 ms, 41.0% | 206 ms, 39.0% | 294 ms, 32.1% |
-//! | 9 | 179 ms, 40.9% | 444 ms, 38.9% | 688 ms, 32.0% |
-//!
-//! Level 6 is the last that pays: each byte is compressed once but pulled by every task. One gzip member, not
-//! several side by side: lazy-loading snapshotters index layers of one member only.
+//! without names, entries are sorted.
 
 use std::io;
 
 use bytes::Bytes;
-use libdeflater::{CompressionLvl, Compressor};
 use tar::{EntryType, Header};
 
+use crate::codec::Compression;
 use crate::digest::Digest;
-use crate::media_type;
-
-/// libdeflate's compression level.
-const LEVEL: i32 = 6;
-
-/// Names codec and level; part of every cache key, so that a change of codec never finds old bytes.
-pub(crate) const CODEC: &str = "gzip-libdeflate-6";
 
 /// A compressed layer, in memory. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,32 +156,10 @@ fn header(entry: &Entry<'_>) -> io::Result<Header> {
     Ok(header)
 }
 
-/// Compresses a tar with the pinned codec.
-pub(crate) fn compress(tar: &[u8]) -> Bytes {
-    let level = CompressionLvl::new(LEVEL).unwrap_or_default();
-    let mut compressor = Compressor::new(level);
-    let mut out = vec![0; compressor.gzip_compress_bound(tar.len())];
-    // The only error is a buffer shorter than the bound that was just asked for.
-    let length = compressor
-        .gzip_compress(tar, &mut out)
-        .expect("the buffer is as long as the compressor's own bound");
-    out.truncate(length);
-    out.into()
-}
-
-/// Whether these are the compressed bytes of this tar, by the check sum and the length at the end of a gzip member
-/// (RFC 1952, section 2.3.1).
-pub(crate) fn is_compressed(tar: &[u8], data: &[u8]) -> bool {
-    let mut end = libdeflater::crc32(tar).to_le_bytes().to_vec();
-    // The format keeps the length modulo 2^32.
-    end.extend_from_slice(&(tar.len() as u64).to_le_bytes()[..4]);
-    data.ends_with(&end)
-}
-
 /// A layer of a tar and its compressed form.
-pub(crate) fn layer(diff_id: Digest, data: Bytes) -> Layer {
+pub(crate) fn layer(diff_id: Digest, data: Bytes, compression: Compression) -> Layer {
     Layer {
-        media_type: media_type::LAYER_GZIP.to_owned(),
+        media_type: compression.media_type().to_owned(),
         digest: Digest::of(&data),
         diff_id,
         data,
@@ -217,40 +173,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    /// A megabyte that compresses like a program does, in part.
-    fn sample() -> Vec<u8> {
-        let mut state = 1_u32;
-        (0..1_u32 << 20)
-            .map(|index| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                let noise = state.to_be_bytes()[0];
-                let slow = index.to_be_bytes()[2];
-                if index % 7 < 3 { noise } else { slow }
-            })
-            .collect()
-    }
-
-    #[test]
-    fn the_codec_gives_the_pinned_bytes() {
-        let digest = Digest::of(&compress(&sample()));
-        assert_eq!(
-            digest.as_str(),
-            "sha256:67302b8f5b9fe2728852142452e5c7d46b3c981432e67a552998495492d38255",
-            "the codec's output changed: every image gets a new digest. If a new libdeflate is the reason, put the \
-             new digest here, rename CODEC, and note the change in the CHANGELOG"
-        );
-    }
-
-    #[test]
-    fn the_codec_round_trips() {
-        let data = sample();
-        let mut out = vec![0; data.len()];
-        let length = libdeflater::Decompressor::new()
-            .gzip_decompress(&compress(&data), &mut out)
-            .unwrap();
-        assert_eq!(&out[..length], data);
-    }
 
     #[test]
     fn headers_carry_only_what_the_entry_says() {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
@@ -12,11 +13,15 @@ use crate::digest::Digest;
 use crate::files::{self, FREE_OUTPUT, FileError};
 use crate::layer::Layer;
 use crate::media_type;
-use crate::oci::{Descriptor, DescriptorPlatform, ImageConfig, Index, Manifest, to_json};
+use crate::oci::{Descriptor, ImageConfig, Index, Manifest, to_json};
+use crate::set::{self, ImageSet};
 
 /// An annotation that names an image within a layout.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const MARKER: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// How long a blob stays that no index names.
+const KEPT: Duration = Duration::from_hours(1);
 
 /// A layout could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -52,22 +57,24 @@ pub enum LayoutError {
     },
 }
 
-/// Writes `image` to `folder` under the name `reference`. Blobs that are there already are kept; the index comes
-/// last, is replaced as a whole, and then names this image only.
+/// Writes images to `folder` under the name `reference`. Blobs that are there already are kept; the index comes last, is
+/// replaced as a whole, and then names these only. What earlier builds left is removed once it is [`KEPT`] old.
 ///
 /// # Errors
 ///
 /// When a file cannot be written.
-pub fn write(folder: &Path, image: &Image, reference: &str) -> Result<(), LayoutError> {
+pub fn write(folder: &Path, set: &ImageSet, reference: &str) -> Result<(), LayoutError> {
     let blobs = folder.join("blobs/sha256");
     files::create_folder(&blobs, FREE_OUTPUT)?;
-    let manifest = Blob {
-        media_type: media_type::MANIFEST.to_owned(),
-        digest: image.manifest_digest.clone(),
-        data: image.manifest.clone(),
-    };
-    for blob in image.blobs().chain([manifest]) {
-        let path = blobs.join(blob.digest.hex());
+    let mut all = set.blobs();
+    let manifests = set.images().iter().map(Image::manifest_blob);
+    all.extend(
+        manifests
+            .chain(set.index().cloned())
+            .map(|blob| (blob.digest.clone(), blob)),
+    );
+    for (digest, blob) in &all {
+        let path = blobs.join(digest.hex());
         let whole = fs::read(&path).is_ok_and(|data| data == blob.data);
         if !whole {
             files::write(&path, &blob.data, FREE_OUTPUT)?;
@@ -75,28 +82,48 @@ pub fn write(folder: &Path, image: &Image, reference: &str) -> Result<(), Layout
     }
     files::write(&folder.join("oci-layout"), MARKER, FREE_OUTPUT)?;
 
+    // Several images are one entry, as other tools write them: their own index.
+    let top = match set.index() {
+        Some(index) => Descriptor::of(&index.media_type, &index.data),
+        None => set::descriptor(&set.images()[0]),
+    };
     let index = Index {
         schema_version: 2,
         media_type: media_type::INDEX.to_owned(),
         manifests: vec![Descriptor {
-            platform: Some(DescriptorPlatform {
-                architecture: image.platform.arch.as_str().to_owned(),
-                os: image.platform.os.as_str().to_owned(),
-            }),
             annotations: BTreeMap::from([(REF_NAME.to_owned(), reference.to_owned())]),
-            ..Descriptor::of(media_type::MANIFEST, &image.manifest)
+            ..top
         }],
     };
     files::write(&folder.join("index.json"), &to_json(&index), FREE_OUTPUT)?;
+    remove_old(&blobs, &all);
     Ok(())
 }
 
-/// Reads the image of a layout and checks every digest.
+/// Removes blobs that no index names, unless they are so new that another build may be about to name them. What
+/// cannot be removed stays: it does no harm but to the disk.
+fn remove_old(blobs: &Path, wanted: &BTreeMap<Digest, Blob>) {
+    let Ok(entries) = fs::read_dir(blobs) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let old = entry
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .is_ok_and(|time| time.elapsed().is_ok_and(|age| age > KEPT));
+        if old && !wanted.keys().any(|digest| name == digest.hex()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Reads the images of a layout and checks every digest.
 ///
 /// # Errors
 ///
-/// When a file is missing, damaged or not of the specification's form, or the layout holds several images.
-pub fn read(folder: &Path) -> Result<Image, LayoutError> {
+/// When a file is missing, damaged or not of the specification's form, or the layout's index names several things.
+pub fn read(folder: &Path) -> Result<ImageSet, LayoutError> {
     let index_path = folder.join("index.json");
     let index: Index = parse(&index_path, "image index", &files::read(&index_path)?)?;
     let [entry] = index.manifests.as_slice() else {
@@ -105,7 +132,25 @@ pub fn read(folder: &Path) -> Result<Image, LayoutError> {
             found: index.manifests.len(),
         });
     };
+    if entry.media_type != media_type::INDEX {
+        return Ok(read_image(folder, entry)?.into());
+    }
+    let path = blob_path(folder, &entry.digest);
+    let index: Index = parse(&path, "image index", &blob(folder, entry)?)?;
+    let images = index
+        .manifests
+        .iter()
+        .map(|entry| read_image(folder, entry))
+        .collect::<Result<Vec<_>, _>>()?;
+    let read = ImageSet::new(images).filter(|set| *set.digest() == entry.digest);
+    read.ok_or_else(|| LayoutError::Invalid {
+        path,
+        what: "image index",
+        reason: "it was not written by longshore".to_owned(),
+    })
+}
 
+fn read_image(folder: &Path, entry: &Descriptor) -> Result<Image, LayoutError> {
     let manifest_data = blob(folder, entry)?;
     let manifest_path = blob_path(folder, &entry.digest);
     let manifest: Manifest = parse(&manifest_path, "image manifest", &manifest_data)?;

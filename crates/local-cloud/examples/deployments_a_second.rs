@@ -34,9 +34,10 @@ fn measure(what: &str, poll: Millis) {
         for number in 0..DEPLOYMENTS {
             let broken = number % 5 == 4;
             let wanted = world.deploy(broken);
-            polls += world.watch(poll);
+            let (service, looks) = world.watch(poll);
+            polls += looks;
             deployments += 1;
-            rolled_back += u32::from(world.revision() != wanted);
+            rolled_back += u32::from(service["taskDefinition"] != wanted);
         }
     }
     let seconds = on_processor() - began;
@@ -135,19 +136,17 @@ impl World {
         self.call("DescribeServices", &request)["services"][0].take()
     }
 
-    fn revision(&mut self) -> Value {
-        self.describe()["taskDefinition"].take()
-    }
-
-    /// Looks at the service until its deployment has ended; how often.
-    fn watch(&mut self, poll: Millis) -> u32 {
-        let mut looks = 1;
-        self.advance(self.now + poll);
-        while self.describe()["deployments"][0]["rolloutState"] != "COMPLETED" {
+    /// Looks at the service until its deployment has ended; what was seen last, and how often.
+    fn watch(&mut self, poll: Millis) -> (Value, u32) {
+        let mut looks = 0;
+        loop {
             self.advance(self.now + poll);
+            let service = self.describe();
             looks += 1;
+            if service["deployments"][0]["rolloutState"] == "COMPLETED" {
+                return (service, looks);
+            }
         }
-        looks
     }
 
     fn advance(&mut self, until: Millis) {

@@ -8,7 +8,7 @@
 //! ```no_run
 //! use registry::{Basic, Client, Registry};
 //!
-//! # async fn example(image: image::Image, password: String) -> Result<(), registry::Error> {
+//! # async fn example(image: image::ImageSet, password: String) -> Result<(), registry::Error> {
 //! let host = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
 //! let client = Client::new(Registry::new(host, Some(Basic::new("AWS", password)))?)?;
 //! let tags = ["9fceb02".to_owned()];

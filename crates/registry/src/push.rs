@@ -1,10 +1,13 @@
 //! Pushing an image.
 //!
-//! 1. For each blob, four at a time: ask whether it is there; if not, open a session and send it in one piece.
+//! 1. Ask whether the image is there by its digest. Then all of its parts are: only the tags are left to do.
+//! 2. For each blob, four at a time: ask whether it is there; if not, open a session and send it in one piece.
 //!    (ECR's sessions cannot be resumed, and parts below 5 MiB are refused.)
-//! 2. For each tag: ask what it names; if it is another image or none, put the manifest under it. Without tags, put
-//!    it under its digest.
-//! 3. Ask whether the image is there by its digest.
+//! 3. Where several images lie under an index: put the manifest of each under its digest, because a registry refuses
+//!    an index that names what it does not have.
+//! 4. For each tag: ask what it names; if it is another image or none, put the manifest or index under it. Without
+//!    tags, put it under its digest.
+//! 5. Ask whether it is there by its digest.
 //!
 //! Each of these is repeated as a whole when it fails in a way that may pass.
 
@@ -13,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use image::{Blob, Digest, Image, media_type};
+use image::{Blob, Digest, Image, ImageSet};
 use reqwest::header::LOCATION;
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
@@ -34,7 +37,7 @@ const STEP: usize = 256 * 1024;
 /// What a push did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pushed {
-    /// The image's digest, which the registry has confirmed.
+    /// The digest of the image, or of the index over several; the registry has confirmed it.
     pub digest: Digest,
     /// How many blobs were sent.
     pub uploaded_blobs: usize,
@@ -53,8 +56,8 @@ enum Sent {
 }
 
 impl Client {
-    /// Pushes an image to `repository` and gives it these tags; without tags it is known by its digest only. What is
-    /// there already is not sent again.
+    /// Pushes the images of a build to `repository` and gives them these tags; without tags they are known by their
+    /// digest only. What is there already is not sent again.
     ///
     /// # Errors
     ///
@@ -63,59 +66,47 @@ impl Client {
     pub async fn push(
         &self,
         repository: &str,
-        image: &Image,
+        images: &ImageSet,
         tags: &[String],
         progress: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Result<Pushed, Error> {
         check_names(repository, tags)?;
         let report: Report = Arc::new(progress);
 
-        // Two layers may be the same; sending one of them twice at a time would race with itself.
-        let blobs: BTreeMap<Digest, Blob> = image
-            .blobs()
-            .map(|blob| (blob.digest.clone(), blob))
-            .collect();
-        let sent: Vec<Sent> = stream::iter(
-            blobs
-                .values()
-                .map(|blob| self.push_blob(repository, blob, &report)),
-        )
-        .buffer_unordered(PARALLEL)
-        .try_collect()
-        .await?;
-
+        let top = images.top();
+        let blobs = images.blobs();
         let mut pushed = Pushed {
-            digest: image.manifest_digest.clone(),
+            digest: top.digest.clone(),
             uploaded_blobs: 0,
             uploaded_bytes: 0,
-            skipped_blobs: 0,
+            skipped_blobs: blobs.len(),
             changed_tags: Vec::new(),
         };
-        for sent in sent {
-            match sent {
-                Sent::Now(size) => {
-                    pushed.uploaded_blobs += 1;
-                    pushed.uploaded_bytes += size;
-                }
-                Sent::Before => pushed.skipped_blobs += 1,
+        // A registry does not take a manifest without its parts, nor lets one of them go before it.
+        let there = self
+            .retries
+            .run(Some(&report), || {
+                self.look_up(repository, top.digest.as_str())
+            })
+            .await?
+            .is_some();
+        if there {
+            for (digest, blob) in &blobs {
+                report(Progress::BlobSkipped {
+                    digest: digest.clone(),
+                    size: blob.data.len() as u64,
+                });
             }
+        } else {
+            self.push_parts(repository, images, &blobs, &mut pushed, &report)
+                .await?;
         }
-
-        if tags.is_empty() {
-            let name = image.manifest_digest.as_str();
-            self.retries
-                .run(Some(&report), || {
-                    self.put_manifest_once(repository, image, name)
-                })
+        if tags.is_empty() && !there {
+            self.put_manifest(repository, &top, top.digest.as_str(), &report)
                 .await?;
         }
         for tag in tags {
-            let changed = self
-                .retries
-                .run(Some(&report), || {
-                    self.put_manifest_once(repository, image, tag)
-                })
-                .await?;
+            let changed = self.put_manifest(repository, &top, tag, &report).await?;
             report(Progress::Tagged {
                 tag: tag.clone(),
                 changed,
@@ -125,25 +116,79 @@ impl Client {
             }
         }
 
+        if !there {
+            self.must_be_there(repository, &top.digest, &report).await?;
+        }
+        Ok(pushed)
+    }
+
+    /// Sends what is not there of the blobs, and the manifests that lie under an index.
+    async fn push_parts(
+        &self,
+        repository: &str,
+        images: &ImageSet,
+        blobs: &BTreeMap<Digest, Blob>,
+        pushed: &mut Pushed,
+        report: &Report,
+    ) -> Result<(), Error> {
+        let sent: Vec<Sent> = stream::iter(
+            blobs
+                .values()
+                .map(|blob| self.push_blob(repository, blob, report)),
+        )
+        .buffer_unordered(PARALLEL)
+        .try_collect()
+        .await?;
+        for sent in sent {
+            if let Sent::Now(size) = sent {
+                pushed.uploaded_blobs += 1;
+                pushed.uploaded_bytes += size;
+                pushed.skipped_blobs -= 1;
+            }
+        }
+        if images.index().is_some() {
+            for manifest in images.images().iter().map(Image::manifest_blob) {
+                let name = manifest.digest.as_str();
+                self.put_manifest(repository, &manifest, name, report)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks until the image is there: the registry has accepted it and may need a moment to find it.
+    async fn must_be_there(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        report: &Report,
+    ) -> Result<(), Error> {
         self.retries
-            .run(Some(&report), || async {
-                match self
-                    .look_up(repository, image.manifest_digest.as_str())
-                    .await?
-                {
+            .run(Some(report), || async {
+                match self.look_up(repository, digest.as_str()).await? {
                     Some(_) => Ok(()),
-                    // The registry has accepted it and may need a moment to find it.
                     None => Err(Failure::transient(Error::NotFound {
                         registry: self.registry.host(),
-                        action: format!(
-                            "find {} in `{repository}` after the push",
-                            image.manifest_digest
-                        ),
+                        action: format!("find {digest} in `{repository}` after the push"),
                     })),
                 }
             })
-            .await?;
-        Ok(pushed)
+            .await
+    }
+
+    /// Puts a manifest or index under a name. True when it was not there before.
+    async fn put_manifest(
+        &self,
+        repository: &str,
+        manifest: &Blob,
+        name: &str,
+        report: &Report,
+    ) -> Result<bool, Error> {
+        self.retries
+            .run(Some(report), || {
+                self.put_manifest_once(repository, manifest, name)
+            })
+            .await
     }
 
     async fn push_blob(
@@ -264,14 +309,14 @@ impl Client {
             .map_err(|_| protocol("its upload location is not a URL"))
     }
 
-    /// Puts the manifest under a tag or its digest, unless that names it already. True when it was put.
+    /// The same, in one try.
     async fn put_manifest_once(
         &self,
         repository: &str,
-        image: &Image,
+        manifest: &Blob,
         name: &str,
     ) -> Result<bool, Failure> {
-        let wanted = &image.manifest_digest;
+        let wanted = &manifest.digest;
         if self.look_up(repository, name).await?.as_ref() == Some(wanted) {
             return Ok(false);
         }
@@ -281,7 +326,7 @@ impl Client {
             repository,
             action: format!("take the manifest {wanted} as `{repository}:{name}`"),
             accept: "",
-            payload: Payload::Document(media_type::MANIFEST, image.manifest.clone()),
+            payload: Payload::Document(&manifest.media_type, manifest.data.clone()),
         };
         let response = self.send(&call).await?;
         if response.status().is_success() {

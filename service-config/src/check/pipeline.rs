@@ -14,6 +14,7 @@ use crate::tree::{Node, Value};
 pub(crate) fn check(pipeline: &Pipeline, file: &File, problems: &mut Vec<Diagnostic>) {
     let mut look = Look { file, problems };
     look.names();
+    look.platforms(pipeline);
     look.image();
     look.before(pipeline);
     look.checks();
@@ -93,6 +94,24 @@ impl<'a> Look<'a> {
                 "lower-case words and digits, joined by `-`, `_`, `.` or `/`: \"team/api\"",
             );
         }
+    }
+
+    fn platforms(&mut self, pipeline: &Pipeline) {
+        let section = &pipeline.build;
+        let Some(platforms) = &section.platforms else {
+            return;
+        };
+        let twice = (1..platforms.len()).find(|&at| platforms[..at].contains(&platforms[at]));
+        let message = match twice {
+            _ if section.platform.is_some() => {
+                "`platform` and `platforms` are both there; keep one of them".to_owned()
+            }
+            _ if platforms.is_empty() => "an image for no platform runs nowhere".to_owned(),
+            Some(at) => format!("`{}` is listed twice", platforms[at].name()),
+            None => return,
+        };
+        let help = "such as [\"linux/amd64\", \"linux/arm64\"]";
+        self.error("bad-platforms", &["build", "platforms"], message, help);
     }
 
     fn image(&mut self) {

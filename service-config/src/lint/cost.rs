@@ -13,24 +13,26 @@ pub(super) fn run(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
 }
 
 fn architecture(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
-    let platform = input.pipeline.build.platform.unwrap_or_default();
+    let platforms = input.pipeline.build.platforms();
     let runtime = input
         .task_definition
         .runtime_platform
         .as_ref()
         .and_then(|runtime| runtime.cpu_architecture);
-    let (image, wanted) = match platform {
-        Platform::LinuxAmd64 => ("linux/amd64", CpuArchitecture::X8664),
-        Platform::LinuxArm64 => ("linux/arm64", CpuArchitecture::Arm64),
+    let wanted = match runtime.unwrap_or(CpuArchitecture::X8664) {
+        CpuArchitecture::X8664 => Platform::LinuxAmd64,
+        CpuArchitecture::Arm64 => Platform::LinuxArm64,
     };
-    if runtime.unwrap_or(CpuArchitecture::X8664) != wanted {
-        let task = if wanted == CpuArchitecture::Arm64 {
+    if !platforms.contains(&wanted) {
+        let task = if wanted == Platform::LinuxAmd64 {
             "X86_64"
         } else {
             "ARM64"
         };
+        let built: Vec<&str> = platforms.iter().map(|platform| platform.name()).collect();
         let message = format!(
-            "the image is built for {image}, the task runs on {task}: no container would start"
+            "the image is built for {}, the task runs on {task}: no container would start",
+            built.join(" and ")
         );
         let problem = input.task_file.error(
             "architecture-mismatch",

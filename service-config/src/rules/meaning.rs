@@ -20,6 +20,13 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         Meaning,
+        "bad-platforms",
+        "`platforms` is empty, lists one twice, or stands beside `platform`",
+        "It is not clear what is built",
+        "List each platform once, under one of the two names",
+    ),
+    rule(
+        Meaning,
         "not-an-account",
         "An account that is not 12 digits",
         "The guard against the wrong account could never hold",

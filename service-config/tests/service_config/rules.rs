@@ -47,6 +47,10 @@ const CASES: &[(&str, &[Edit])] = &[
     // Meaning.
     ("no-environment", &[(TOML, PIPELINE, "[service]\nname = \"a\"\n[build]\npackage = \".\"\n[registry]\nrepository = \"ab\"\n[deploy]\ncontainer = \"app\"\n[environments]\n")]),
     ("unknown-environment", &[(TOML, "name = \"api\"", "name = \"api\"\ndefault-environment = \"x\"")]),
+    ("bad-platforms", &[(TOML, "[registry]", "platforms = []\n[registry]")]),
+    ("bad-platforms", &[(TOML, "[registry]", "platform = \"linux/arm64\"\nplatforms = [\"linux/amd64\"]\n[registry]")]),
+    ("bad-platforms", &[(TOML, "[registry]", "platforms = [\"linux/amd64\", \"linux/amd64\"]\n[registry]")]),
+    ("architecture-mismatch", &[(TOML, "[registry]", "platforms = [\"linux/arm64\"]\n[registry]")]),
     ("not-an-account", &[(TOML, "123456789012", "1234")]),
     ("variable-and-secret", &[(TOML, "LOG_LEVEL =", "DATABASE_URL =")]),
     ("unknown-container", &[(JSON, APP, r#""name": "app", "dependsOn": [{"containerName": "sidecat", "condition": "START"}],"#)]),

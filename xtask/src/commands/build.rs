@@ -21,6 +21,6 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut ui = ui::Ui::new();
     let built = release::build(&project, &service, &commit, &mut ui).await?;
     ui::say(&format!("  layout  {}", built.layout.display()));
-    ui::print(&format!("{}\n", built.image.manifest_digest));
+    ui::print(&format!("{}\n", built.images.digest()));
     Ok(ExitCode::SUCCESS)
 }

@@ -124,8 +124,9 @@ async fn prepare(
     let reference = release::push(
         &ready.cloud,
         preparation.service,
-        &ready.image,
+        &ready.images,
         &ready.commit,
+        preparation.interrupt,
         ui,
     )
     .await?;
@@ -182,7 +183,7 @@ fn fits(plan: &Plan, ready: &Ready) -> anyhow::Result<()> {
             hint,
         ));
     }
-    let built = ready.image.manifest_digest.as_str();
+    let built = ready.images.digest().as_str();
     match &plan.image {
         Some(image) if image.digest() == built => Ok(()),
         Some(image) => Err(refused(

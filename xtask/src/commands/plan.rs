@@ -52,7 +52,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         test: false,
     };
     let ready = preparation.build(&mut ui).await?;
-    let reference = release::reference(&ready.cloud, &service, &ready.image).await?;
+    let reference = release::reference(&ready.cloud, &service, &ready.images).await?;
     let (plan, _) = preparation.plan(&ready, reference, &mut ui).await?;
     let json = format!("{}\n", serde_json::to_string_pretty(&plan)?);
     if let Some(path) = &args.out {

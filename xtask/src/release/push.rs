@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use registry::{Basic, Client, Progress, Pushed, Registry};
 use service_config::Service;
 
+use super::Interrupt;
 use super::build::mega;
 use crate::cloud::Cloud;
 use crate::exit::refused;
@@ -16,14 +17,17 @@ use crate::ui::Ui;
 pub async fn push(
     cloud: &Cloud,
     service: &Service,
-    image: &image::Image,
+    images: &image::ImageSet,
     commit: &Commit,
+    interrupt: &Interrupt,
     ui: &mut Ui,
 ) -> anyhow::Result<String> {
     let section = &service.pipeline.registry;
     let name = section.repository.as_str();
     ui.stage("push", &format!("to {name}"));
-    let repository = match cloud.aws.repository(name).await? {
+    let (repository, token) =
+        tokio::try_join!(cloud.aws.repository(name), cloud.aws.registry_token())?;
+    let repository = match repository {
         Some(repository) => repository,
         None if section.create.unwrap_or(false) => {
             ui.line(&format!("repository {name} is created"));
@@ -41,7 +45,6 @@ pub async fn push(
             ));
         }
     };
-    let token = cloud.aws.registry_token().await?;
     crate::ci::mask(&token.password);
     let (host, path) = repository
         .uri
@@ -53,7 +56,7 @@ pub async fn push(
     )?)?;
     // Sources that differ from their commit get a tag of their own, so that a commit's tag never moves.
     let tag = if commit.dirty {
-        format!("{}-{}", commit.short(), &image.manifest_digest.hex()[..12])
+        format!("{}-{}", commit.short(), &images.digest().hex()[..12])
     } else {
         commit.name.clone()
     };
@@ -61,7 +64,11 @@ pub async fn push(
     if section.latest.unwrap_or(false) {
         tags.push("latest".to_owned());
     }
-    let pushed = sent(&client, path, image, &tags, ui).await?;
+    let pushed = tokio::select! {
+        pushed = sent(&client, path, images, &tags, ui) => pushed?,
+        // What was sent so far stays there, does no harm and need not be sent again.
+        () = interrupt.came() => anyhow::bail!("interrupted in the middle of the push; nothing live was touched"),
+    };
     let what = match pushed.uploaded_bytes {
         0 => "all of it was there already".to_owned(),
         bytes => format!("{:.1} MB sent", mega(bytes)),
@@ -74,7 +81,7 @@ pub async fn push(
 pub async fn reference(
     cloud: &Cloud,
     service: &Service,
-    image: &image::Image,
+    images: &image::ImageSet,
 ) -> anyhow::Result<String> {
     let name = service.pipeline.registry.repository.as_str();
     let Some(repository) = cloud.aws.repository(name).await? else {
@@ -86,20 +93,20 @@ pub async fn reference(
             Some("the first `cargo xtask deploy` creates it where pipeline.toml says so"),
         ));
     };
-    Ok(format!("{}@{}", repository.uri, image.manifest_digest))
+    Ok(format!("{}@{}", repository.uri, images.digest()))
 }
 
 /// Pushes, and shows how far it is.
 async fn sent(
     client: &Client,
     path: &str,
-    image: &image::Image,
+    images: &image::ImageSet,
     tags: &[String],
     ui: &mut Ui,
 ) -> Result<Pushed, registry::Error> {
     let (steps, mut seen) = tokio::sync::mpsc::unbounded_channel();
     // A receiver that is gone means that the push has ended.
-    let push = client.push(path, image, tags, move |step| drop(steps.send(step)));
+    let push = client.push(path, images, tags, move |step| drop(steps.send(step)));
     tokio::pin!(push);
     let mut sizes = BTreeMap::new();
     loop {
@@ -121,6 +128,7 @@ async fn sent(
         let (sent, size) = sizes
             .values()
             .fold((0, 0), |(a, b), (sent, size)| (a + sent, b + size));
-        ui.spin(&format!("{:.1} of {:.1} MB", mega(sent), mega(size)));
+        let text = format!("{:.1} of {:.1} MB", mega(sent), mega(size));
+        ui.spin_of(sent, size, &text);
     }
 }

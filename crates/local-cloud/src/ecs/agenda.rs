@@ -28,6 +28,8 @@ pub(super) enum Timer {
     Drained { task: String },
     /// Nothing is left of the task.
     Deprovisioned { task: String },
+    /// A task definition is deleted, unless something still uses it.
+    Delete { family: String, revision: u32 },
     /// A stopped task is no longer shown.
     Forget { task: String },
 }

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::Result;
 use super::ordering::{Condition, Restart, Wait, read_restart, read_waits};
-use super::request::{Request, client};
+use super::request::{Request, client, invalid};
+use super::task_definition::TaskDefinition;
 use crate::task::{ContainerSpec, LogTarget, TaskSpec};
 
 /// The containers of a task definition, in an order in which `dependsOn` holds.
@@ -49,6 +50,9 @@ pub(super) struct Override {
     pub(super) container: String,
     pub(super) command: Option<Vec<String>>,
     pub(super) environment: Vec<(String, String)>,
+    /// Hard memory limit in MiB.
+    #[serde(default)]
+    pub(super) memory: Option<u64>,
 }
 
 impl Blueprint {
@@ -96,6 +100,7 @@ impl Blueprint {
                 .iter()
                 .filter(|change| change.container == spec.name)
             {
+                spec.memory_mib = change.memory.or(spec.memory_mib);
                 if let Some(command) = &change.command {
                     spec.command = Some(command.clone());
                 }
@@ -260,19 +265,36 @@ fn check_wait(name: &str, wait: &Wait, plans: &[Plan]) -> Result<()> {
 }
 
 /// The overrides of a `RunTask` request; an error when one names a container that is not there.
-pub(super) fn overrides(given: Option<&Value>, blueprint: &Blueprint) -> Result<Vec<Override>> {
+pub(super) fn overrides(
+    given: Option<&Value>,
+    definition: &TaskDefinition,
+) -> Result<Vec<Override>> {
     let Some(given) = given else {
         return Ok(Vec::new());
     };
+    let given = Request::of(given)?;
     let mut overrides = Vec::new();
-    for change in Request::of(given)?.structures("containerOverrides")? {
+    // The task's memory is the limit of containers that have none of their own.
+    if let Some(memory) = given.text("memory")? {
+        let memory = memory
+            .parse()
+            .map_err(|_| invalid("Invalid 'memory' setting for task."))?;
+        let document = Request::of(&definition.document)?;
+        for container in document.structures("containerDefinitions")? {
+            if container.value("memory").is_none() {
+                overrides.push(Override {
+                    container: container.required("name")?.to_owned(),
+                    memory: Some(memory),
+                    ..Override::default()
+                });
+            }
+        }
+    }
+    for change in given.structures("containerOverrides")? {
         let name = change.required("name")?;
-        if !blueprint
-            .containers
-            .iter()
-            .any(|plan| plan.spec.name == name)
-        {
-            return Err(super::request::invalid(format!(
+        let mut known = definition.blueprint.containers.iter();
+        if !known.any(|plan| plan.spec.name == name) {
+            return Err(invalid(format!(
                 "Override for container named {name} is not a container in the TaskDefinition."
             )));
         }
@@ -291,6 +313,7 @@ pub(super) fn overrides(given: Option<&Value>, blueprint: &Blueprint) -> Result<
                 .transpose()?
                 .map(|words| words.into_iter().map(str::to_owned).collect()),
             environment,
+            memory: change.count("memory", 4, u64::MAX)?,
         });
     }
     Ok(overrides)

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::cluster::with_token;
-use super::describe::missing;
+use super::describe::{missing, object};
 use super::paging::page;
 use super::request::{Request, invalid};
 use super::service::{Progress, Service, ServiceKey};
@@ -48,7 +48,7 @@ impl Ecs {
         });
         let (deployments, token) = page(items, true, request, 20, 100)?;
         Ok(with_token(
-            json!({"serviceDeployments": deployments}),
+            object([("serviceDeployments", deployments.into())]),
             token,
         ))
     }
@@ -69,7 +69,10 @@ impl Ecs {
                 None => failures.push(missing(arn)),
             }
         }
-        Ok(json!({"serviceDeployments": deployments, "failures": failures}))
+        Ok(object([
+            ("serviceDeployments", deployments.into()),
+            ("failures", failures.into()),
+        ]))
     }
 
     pub(super) fn describe_service_revisions(&self, request: Request<'_>) -> Result<Value> {
@@ -87,7 +90,10 @@ impl Ecs {
                 None => failures.push(missing(arn)),
             }
         }
-        Ok(json!({"serviceRevisions": revisions, "failures": failures}))
+        Ok(object([
+            ("serviceRevisions", revisions.into()),
+            ("failures", failures.into()),
+        ]))
     }
 
     pub(super) fn stop_service_deployment(

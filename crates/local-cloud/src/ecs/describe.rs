@@ -55,17 +55,18 @@ impl Ecs {
             .last()
             .map(|revision| &revision.definition);
         let definition = primary.map(|one| &one.definition).or(last);
-        let mut view = json!({
-            "serviceArn": self.service_arn(&service.cluster, &service.name),
-            "serviceName": service.name,
-            "clusterArn": self.cluster_arn(&service.cluster),
-            "loadBalancers": [],
-            "serviceRegistries": [],
-            "status": service.state,
-            "desiredCount": service.desired,
-            "runningCount": running,
-            "pendingCount": pending,
-        });
+        let arn = self.service_arn(&service.cluster, &service.name);
+        let mut view = object([
+            ("serviceArn", arn.into()),
+            ("serviceName", service.name.as_str().into()),
+            ("clusterArn", self.cluster_arn(&service.cluster).into()),
+            ("loadBalancers", Value::Array(Vec::new())),
+            ("serviceRegistries", Value::Array(Vec::new())),
+            ("status", json!(service.state)),
+            ("desiredCount", service.desired.into()),
+            ("runningCount", running.into()),
+            ("pendingCount", pending.into()),
+        ]);
         for (member, value) in &service.members {
             if !DEPLOYMENTS_ONLY.contains(&member.as_str()) {
                 view[member] = value.clone();
@@ -93,7 +94,11 @@ impl Ecs {
             .events
             .iter()
             .map(|event| {
-                json!({"id": event.id, "createdAt": seconds(event.at), "message": event.message})
+                object([
+                    ("id", event.id.as_str().into()),
+                    ("createdAt", seconds(event.at)),
+                    ("message", event.message.as_str().into()),
+                ])
             })
             .collect();
         view["createdAt"] = seconds(service.created_at);
@@ -130,19 +135,23 @@ impl Ecs {
             .filter(of_this)
             .filter(|task| task.stop.is_none())
             .count();
-        let mut view = json!({
-            "id": one.id,
-            "status": if primary { "PRIMARY" } else { "ACTIVE" },
-            "taskDefinition": self.definition_arn(&one.definition),
-            "desiredCount": one.desired,
-            "pendingCount": pending,
-            "runningCount": running,
-            "failedTasks": one.failed,
-            "createdAt": seconds(one.created_at),
-            "updatedAt": seconds(one.updated_at),
-            "rolloutState": one.rollout,
-            "rolloutStateReason": one.reason,
-        });
+        let status = if primary { "PRIMARY" } else { "ACTIVE" };
+        let mut view = object([
+            ("id", one.id.as_str().into()),
+            ("status", status.into()),
+            (
+                "taskDefinition",
+                self.definition_arn(&one.definition).into(),
+            ),
+            ("desiredCount", one.desired.into()),
+            ("pendingCount", pending.into()),
+            ("runningCount", running.into()),
+            ("failedTasks", one.failed.into()),
+            ("createdAt", seconds(one.created_at)),
+            ("updatedAt", seconds(one.updated_at)),
+            ("rolloutState", json!(one.rollout)),
+            ("rolloutStateReason", one.reason.as_str().into()),
+        ]);
         if !primary {
             view["desiredCount"] = if one.rollout == Rollout::Failed {
                 0
@@ -173,12 +182,13 @@ impl Ecs {
             let member = task.membership.as_ref();
             member.is_some_and(|member| member.revision == revision)
         }));
-        json!({
-            "arn": self.service_revision_arn(&service.cluster, &service.name, revision),
-            "requestedTaskCount": requested,
-            "runningTaskCount": running,
-            "pendingTaskCount": pending,
-        })
+        let arn = self.service_revision_arn(&service.cluster, &service.name, revision);
+        object([
+            ("arn", arn.into()),
+            ("requestedTaskCount", requested.into()),
+            ("runningTaskCount", running.into()),
+            ("pendingTaskCount", pending.into()),
+        ])
     }
 
     /// A service deployment as lists show it.
@@ -188,12 +198,13 @@ impl Ecs {
         one: &ServiceDeployment,
     ) -> Value {
         let (cluster, name) = (&service.cluster, &service.name);
-        let mut view = json!({
-            "serviceDeploymentArn": self.service_deployment_arn(cluster, name, &one.id),
-            "serviceArn": self.service_arn(cluster, name),
-            "clusterArn": self.cluster_arn(cluster),
-            "createdAt": seconds(one.created_at),
-        });
+        let arn = self.service_deployment_arn(cluster, name, &one.id);
+        let mut view = object([
+            ("serviceDeploymentArn", arn.into()),
+            ("serviceArn", self.service_arn(cluster, name).into()),
+            ("clusterArn", self.cluster_arn(cluster).into()),
+            ("createdAt", seconds(one.created_at)),
+        ]);
         put_time(&mut view, "startedAt", one.started_at);
         put_time(&mut view, "finishedAt", one.finished_at);
         view["targetServiceRevisionArn"] =
@@ -430,6 +441,15 @@ impl Service {
     pub(super) fn member_text(&self, name: &str) -> Option<&str> {
         self.members.get(name).and_then(Value::as_str)
     }
+}
+
+/// An object of these members. Unlike `json!`, it takes values instead of copying them, which answers with hundreds of members feel.
+pub(super) fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    let mut object = Map::with_capacity(N);
+    for (name, value) in members {
+        object.insert(name.to_owned(), value);
+    }
+    Value::Object(object)
 }
 
 /// A failure as the Describe operations answer it.

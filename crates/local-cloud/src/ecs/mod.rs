@@ -34,6 +34,7 @@ mod task_api;
 mod task_definition;
 mod task_life;
 mod task_state;
+mod tokens;
 
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,7 @@ use target_group::Group;
 pub use target_group::{TargetGroup, TargetHealth};
 use task_definition::Family;
 use task_state::Task;
+use tokens::Tokens;
 
 type Result<T> = std::result::Result<T, ApiError>;
 
@@ -94,6 +96,9 @@ pub struct Ecs {
     /// So many tasks there is room for.
     #[serde(default)]
     capacity: Option<usize>,
+    /// Which tasks `RunTask` ran for which client token.
+    #[serde(default)]
+    tokens: Tokens,
     agenda: Agenda,
     effects: Vec<Effect>,
 }
@@ -114,6 +119,7 @@ impl Ecs {
             target_groups: BTreeMap::new(),
             alarms: BTreeMap::new(),
             capacity: None,
+            tokens: Tokens::default(),
             agenda: Agenda::default(),
             effects: Vec::new(),
         }
@@ -188,6 +194,7 @@ impl Ecs {
                 Timer::Probe { task, target } => self.probe(&task, target),
                 Timer::Drained { task } => self.drained(&task, at),
                 Timer::Deprovisioned { task } => self.deprovisioned(&task, at),
+                Timer::Delete { family, revision } => self.deleted(family, revision, at),
                 Timer::Forget { task } => {
                     self.tasks.remove(&task);
                 }

@@ -21,7 +21,7 @@ use crate::task::Millis;
 /// What the scheduler sees of one task that is not being stopped.
 pub(super) struct Seen {
     pub(super) id: String,
-    healthy: bool,
+    pub(super) healthy: bool,
 }
 
 /// A service's tasks, the oldest first.
@@ -355,10 +355,17 @@ impl Ecs {
             .deployments
             .first()
             .is_some_and(|primary| primary.rollout == Rollout::Failed);
+        let staged = service
+            .history
+            .last()
+            .is_some_and(ServiceDeployment::keeps_blue);
+        let completed = service.completed.clone();
         let mut first = true;
         service.deployments.retain(|one| {
             std::mem::take(&mut first)
                 || (kept && one.rollout == Rollout::Completed)
+                // Blue, of which tasks are yet to be started anew.
+                || (staged && completed.as_ref() == Some(&one.revision))
                 || ids.iter().filter_map(|id| tasks.get(id)).any(|task| {
                     task.is_there()
                         && task

@@ -230,6 +230,15 @@ impl Service {
         self.history.last_mut()
     }
 
+    /// Whether it runs this task definition, or would go back to it.
+    pub(super) fn uses(&self, definition: &DefinitionId) -> bool {
+        let completed = self.completed.as_ref().and_then(|id| self.revision(id));
+        let mut deployments = self.deployments.iter();
+        self.state != ServiceState::Inactive
+            && (deployments.any(|one| one.definition == *definition)
+                || completed.is_some_and(|one| one.definition == *definition))
+    }
+
     pub(super) fn revision(&self, id: &str) -> Option<&ServiceRevision> {
         self.revisions.iter().find(|revision| revision.id == id)
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::cluster::{check_name, with_token};
 use super::deployment::REVISION_MEMBERS;
-use super::describe::missing;
+use super::describe::{missing, object};
 use super::paging::page;
 use super::request::{Request, client, invalid};
 use super::service::{Rules, Service, ServiceKey, ServiceState};
@@ -179,7 +179,7 @@ impl Ecs {
         }
         self.services.insert(key, service);
         self.begin_deployment(key, definition, plan.targets, now);
-        Ok(json!({"service": self.service_view(key, true)}))
+        Ok(object([("service", self.service_view(key, true))]))
     }
 
     pub(super) fn update_service(&mut self, request: Request<'_>, now: Millis) -> Result<Value> {
@@ -239,7 +239,7 @@ impl Ecs {
         } else {
             self.wake(key, now);
         }
-        Ok(json!({"service": self.service_view(key, true)}))
+        Ok(object([("service", self.service_view(key, true))]))
     }
 
     /// Checks what a service is to be and reads what the scheduler goes by. `deploymentConfiguration` is merged member by member into the present one.
@@ -350,7 +350,7 @@ impl Ecs {
             primary.desired = 0;
         }
         self.wake(key, now);
-        Ok(json!({"service": self.service_view(key, true)}))
+        Ok(object([("service", self.service_view(key, true))]))
     }
 
     pub(super) fn describe_services(&self, request: Request<'_>) -> Result<Value> {
@@ -370,7 +370,10 @@ impl Ecs {
                 None => failures.push(missing(&self.service_arn(&cluster, names::last(name)))),
             }
         }
-        Ok(json!({"services": services, "failures": failures}))
+        Ok(object([
+            ("services", services.into()),
+            ("failures", failures.into()),
+        ]))
     }
 
     pub(super) fn list_services(&self, request: Request<'_>) -> Result<Value> {

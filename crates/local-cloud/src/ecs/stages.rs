@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Ecs;
 use super::request::{Request, invalid};
-use super::schedule::{Survey, count};
+use super::schedule::{Seen, Survey, count};
 use super::service::{Deployment, Service, ServiceDeployment, ServiceKey};
 use super::target_group::TargetState;
 use crate::task::{Effect, Millis};
@@ -234,6 +234,23 @@ impl ServiceDeployment {
     pub(super) fn is_staged(&self) -> bool {
         self.shift.is_some() && self.rollback.is_none() && !self.status.is_over()
     }
+
+    /// Whether it is in a stage in which blue must be there.
+    pub(super) fn keeps_blue(&self) -> bool {
+        let shift = self.shift.as_ref();
+        self.is_staged() && shift.is_some_and(|shift| shift.stage < Stage::CleanUp)
+    }
+}
+
+/// Ids of the tasks beyond `desired`: those first that do not count as healthy, then the newest.
+fn surplus(seen: &[&Seen], desired: u64) -> Vec<String> {
+    let number = count(seen.len()).saturating_sub(desired);
+    let mut newest_first: Vec<&&Seen> = seen.iter().rev().collect();
+    newest_first.sort_by_key(|one| one.healthy);
+    let going = newest_first
+        .into_iter()
+        .take(usize::try_from(number).unwrap_or(usize::MAX));
+    going.map(|one| one.id.clone()).collect()
 }
 
 impl Ecs {
@@ -298,15 +315,17 @@ impl Ecs {
         let healthy =
             Survey::healthy(&survey.primary) == desired && count(survey.primary.len()) == desired;
 
-        if stage >= Stage::ScaleUp {
-            self.keep_green(key, &survey, now);
-        }
+        let scaled = stage >= Stage::ScaleUp;
         if stage < Stage::CleanUp {
             self.keep_blue(key, &survey, stage == Stage::ReconcileService, now);
         }
+        if scaled {
+            self.keep_green(key, &survey, now);
+        }
         let goes_on = match stage {
             Stage::ReconcileService => self.is_reconciled(key),
-            Stage::ScaleUp => healthy,
+            // Whatever green lost meanwhile comes first.
+            _ if scaled && stage < Stage::CleanUp && !healthy => false,
             Stage::ProductionTrafficShift if production < ALL => {
                 if now < step_over {
                     self.wake_at(key, step_over);
@@ -323,7 +342,14 @@ impl Ecs {
                 self.clean_up(key, &survey, healthy, now);
                 false
             }
-            _ => true,
+            Stage::PreScaleUp
+            | Stage::ScaleUp
+            | Stage::PostScaleUp
+            | Stage::TestTrafficShift
+            | Stage::PostTestTrafficShift
+            | Stage::ProductionTrafficShift
+            | Stage::PostProductionTrafficShift
+            | Stage::BakeTime => true,
         };
         if goes_on {
             self.next_stage(key, now);
@@ -376,13 +402,11 @@ impl Ecs {
         } else {
             self.start_tasks(key, &id, desired.saturating_sub(present), now);
         }
-        let surplus = usize::try_from(present.saturating_sub(desired)).unwrap_or(usize::MAX);
-        let newest_first = survey.primary.iter().rev().take(surplus);
-        let stop: Vec<String> = newest_first.map(|one| one.id.clone()).collect();
+        let stop = surplus(&survey.primary.iter().collect::<Vec<_>>(), desired);
         self.stop_tasks(key, &id, &stop, now);
     }
 
-    /// Keeps up the revision that serves; with `reconcile` stops the tasks of all others.
+    /// Keeps the revision that serves at the desired count; with `reconcile` stops the tasks of all others.
     fn keep_blue(&mut self, key: ServiceKey, survey: &Survey, reconcile: bool, now: Millis) {
         let Some(service) = self.services.get(&key) else {
             return;
@@ -397,15 +421,22 @@ impl Ecs {
         let (blues, strays): (Vec<_>, Vec<_>) =
             survey.others.iter().partition(|one| is_blue(&one.id));
         let missing = service.desired.saturating_sub(count(blues.len()));
-        let strays: Vec<String> = strays.into_iter().map(|one| one.id.clone()).collect();
+        let mut going = surplus(&blues, service.desired);
+        if reconcile {
+            let healthy = Survey::healthy(&survey.others);
+            let may_go = healthy.saturating_sub(service.rules.at_least(service.desired));
+            let (sound, unsound): (Vec<&Seen>, Vec<&Seen>) =
+                strays.into_iter().partition(|one| one.healthy);
+            let may_go = usize::try_from(may_go).unwrap_or(usize::MAX);
+            let strays = unsound.into_iter().chain(sound.into_iter().take(may_go));
+            going.extend(strays.map(|one| one.id.clone()));
+        }
         if missing > 0 && retry_at > now {
             self.wake_at(key, retry_at);
         } else {
             self.start_tasks(key, &id, missing, now);
         }
-        if reconcile {
-            self.stop_tasks(key, &green.unwrap_or_default(), &strays, now);
-        }
+        self.stop_tasks(key, &green.unwrap_or_default(), &going, now);
     }
 
     /// Whether of all earlier deployments only blue is left.
@@ -423,7 +454,9 @@ impl Ecs {
         let green = service.and_then(|service| service.deployments.first());
         let green = green.map(|one| one.id.clone()).unwrap_or_default();
         let blue: Vec<String> = survey.others.iter().map(|one| one.id.clone()).collect();
-        self.stop_tasks(key, &green, &blue, now);
+        if healthy {
+            self.stop_tasks(key, &green, &blue, now);
+        }
         let calm = healthy && blue.is_empty() && !survey.leaving;
         self.settle(key, calm, now);
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::blueprint;
 use super::cluster::with_token;
-use super::describe::missing;
+use super::describe::{missing, object};
 use super::paging::page;
 use super::request::{Request, invalid};
 use super::tags;
@@ -16,6 +16,15 @@ use crate::task::Millis;
 impl Ecs {
     pub(super) fn run_task(&mut self, request: Request<'_>, now: Millis) -> Result<Value> {
         let cluster = self.cluster(request)?;
+        let token = request.text("clientToken")?;
+        let whole = Value::Object(request.members().clone());
+        if let Some(token) = token
+            && let Some(ids) = self.tokens.find(&cluster, token, &whole, now)?
+        {
+            let tasks = ids.iter().filter_map(|id| self.tasks.get(id));
+            let tasks: Vec<Value> = tasks.map(|task| self.task_view(task, true)).collect();
+            return Ok(object([("tasks", tasks.into()), ("failures", json!([]))]));
+        }
         let definition = self.usable_definition(request.required("taskDefinition")?)?;
         let number = request.count("count", 1, 10)?.unwrap_or(1);
         let Some(found) = self.definition(&definition) else {
@@ -34,7 +43,7 @@ impl Ecs {
             None => "EC2",
         };
         let given = request.value("overrides");
-        blueprint::overrides(given, &found.blueprint)?;
+        blueprint::overrides(given, found)?;
         let mut tags = self.propagated(request.text("propagateTags")?, &definition, None);
         tags.extend(tags::read(request, "tags")?);
         let started_by = request.text("startedBy")?;
@@ -49,10 +58,10 @@ impl Ecs {
         let version = version.or((launch == "FARGATE").then_some("LATEST"));
         let fits = number.min(self.places());
         let failures: Vec<Value> = (fits..number).map(|_| self.no_place(launch)).collect();
-        let mut tasks = Vec::new();
+        let (mut tasks, mut ids) = (Vec::new(), Vec::new());
         for _ in 0..fits {
             let overrides = match self.definition(&definition) {
-                Some(found) => blueprint::overrides(given, &found.blueprint)?,
+                Some(found) => blueprint::overrides(given, found)?,
                 None => Vec::new(),
             };
             let new = NewTask {
@@ -70,8 +79,15 @@ impl Ecs {
             };
             let id = self.new_task(new, now);
             tasks.push(self.task_view(&self.tasks[&id], true));
+            ids.push(id);
         }
-        Ok(json!({"tasks": tasks, "failures": failures}))
+        if let Some(token) = token.filter(|_| !ids.is_empty()) {
+            self.tokens.remember(&cluster, token, whole, ids, now);
+        }
+        Ok(object([
+            ("tasks", tasks.into()),
+            ("failures", failures.into()),
+        ]))
     }
 
     pub(super) fn stop_task(&mut self, request: Request<'_>, now: Millis) -> Result<Value> {
@@ -92,7 +108,7 @@ impl Ecs {
             By::Decision,
             now,
         );
-        Ok(json!({"task": self.task_view(&self.tasks[&id], true)}))
+        Ok(object([("task", self.task_view(&self.tasks[&id], true))]))
     }
 
     fn find_task(&self, cluster: &str, name: &str) -> Option<&Task> {
@@ -134,7 +150,7 @@ impl Ecs {
             })
             .map(|task| (task.id.clone(), self.task_arn(&cluster, &task.id)));
         let (arns, token) = page(items, false, request, 100, 100)?;
-        Ok(with_token(json!({"taskArns": arns}), token))
+        Ok(with_token(object([("taskArns", arns.into())]), token))
     }
 
     pub(super) fn describe_tasks(&self, request: Request<'_>) -> Result<Value> {
@@ -154,6 +170,9 @@ impl Ecs {
                 None => failures.push(missing(&self.task_arn(&cluster, names::last(name)))),
             }
         }
-        Ok(json!({"tasks": tasks, "failures": failures}))
+        Ok(object([
+            ("tasks", tasks.into()),
+            ("failures", failures.into()),
+        ]))
     }
 }

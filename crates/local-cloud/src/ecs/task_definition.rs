@@ -5,16 +5,22 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::agenda::Timer;
 use super::blueprint::Blueprint;
 use super::cluster::{check_name, with_token};
 use super::definition_rules::{check, compatibilities, fill_in, fits_fargate, requires};
+use super::describe::object;
 use super::paging::page;
 use super::request::{CLIENT, Request, client, invalid};
 use super::tags::{self, Tags};
+use super::task_state::Status as TaskStatus;
 use super::{Ecs, Result, names};
 use crate::error::ApiError;
 use crate::place::seconds;
 use crate::task::Millis;
+
+/// A revision that is to be deleted and that nothing uses is gone after so long. Its number is not used again.
+const DELETED_AFTER_MS: Millis = 60_000;
 
 /// All revisions of one name.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -168,7 +174,10 @@ impl Ecs {
         document["compatibilities"] = compatibilities(&document);
         document["registeredAt"] = seconds(now);
         document["registeredBy"] = caller.into();
-        let answer = json!({"taskDefinition": document, "tags": tags::view(&tags)});
+        let answer = object([
+            ("taskDefinition", document.clone()),
+            ("tags", tags::view(&tags)),
+        ]);
         let family = self.families.entry(id.family).or_default();
         family.last = revision;
         family.revisions.insert(
@@ -189,7 +198,7 @@ impl Ecs {
             .find_definition(name)
             .and_then(|id| self.definition(&id))
             .ok_or_else(unable_to_describe)?;
-        let mut answer = json!({"taskDefinition": definition.document});
+        let mut answer = object([("taskDefinition", definition.document.clone())]);
         if request.includes("TAGS")? {
             answer["tags"] = tags::view(&definition.tags);
         }
@@ -210,7 +219,7 @@ impl Ecs {
         }
         definition.set_status(Status::Inactive);
         definition.document["deregisteredAt"] = seconds(now);
-        Ok(json!({"taskDefinition": definition.document}))
+        Ok(object([("taskDefinition", definition.document.clone())]))
     }
 
     pub(super) fn delete_task_definitions(
@@ -223,7 +232,9 @@ impl Ecs {
             return Err(invalid("Specify 1 to 10 task definitions."));
         }
         let (mut deleted, mut failures) = (Vec::new(), Vec::new());
+        let mut due_to_go = Vec::new();
         for name in names {
+            let id = self.find_definition(name);
             match self.revision_mut(name) {
                 Ok(definition) if definition.status == Status::Active => failures.push(json!({
                     "arn": name,
@@ -233,13 +244,34 @@ impl Ecs {
                     if definition.status == Status::Inactive {
                         definition.set_status(Status::Deleting);
                         definition.document["deleteRequestedAt"] = seconds(now);
+                        if let Some(DefinitionId { family, revision }) = id {
+                            due_to_go.push(Timer::Delete { family, revision });
+                        }
                     }
                     deleted.push(definition.document.clone());
                 }
                 Err(error) => failures.push(json!({"arn": name, "reason": error.message})),
             }
         }
+        for timer in due_to_go {
+            self.agenda.set(now + DELETED_AFTER_MS, timer);
+        }
         Ok(json!({"taskDefinitions": deleted, "failures": failures}))
+    }
+
+    /// Time for a revision to go. As long as a task or a service uses it, it stays.
+    pub(super) fn deleted(&mut self, family: String, revision: u32, now: Millis) {
+        let id = DefinitionId { family, revision };
+        let mut tasks = self.tasks.values();
+        let used = tasks.any(|task| task.status != TaskStatus::Stopped && task.definition == id)
+            || self.services.values().any(|service| service.uses(&id));
+        let DefinitionId { family, revision } = id;
+        if used {
+            let due = now + DELETED_AFTER_MS;
+            self.agenda.set(due, Timer::Delete { family, revision });
+        } else if let Some(family) = self.families.get_mut(&family) {
+            family.revisions.remove(&revision);
+        }
     }
 
     /// A revision named with its number, as changing one asks for.
@@ -292,7 +324,8 @@ impl Ecs {
                     .revisions
                     .values()
                     .any(|definition| definition.status == Status::Active);
-                name.starts_with(prefix)
+                !family.revisions.is_empty()
+                    && name.starts_with(prefix)
                     && match status {
                         Some("ACTIVE") => active,
                         Some("INACTIVE") => !active,

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::account::{self, Account};
 use super::sandbox::protocol::Process;
-use super::unpack::{self, Layer};
+use super::unpack::{self, Compression, Layer};
 use super::{Failure, Host};
 use crate::task::{ContainerSpec, StartFailure};
 
@@ -165,23 +165,17 @@ fn layers(
         .iter()
         .zip(diff_ids)
         .map(|(descriptor, diff_id)| {
-            let gzip = match descriptor.media_type.as_str() {
-                "application/vnd.oci.image.layer.v1.tar+gzip"
-                | "application/vnd.docker.image.rootfs.diff.tar.gzip" => true,
-                "application/vnd.oci.image.layer.v1.tar"
-                | "application/vnd.docker.image.rootfs.diff.tar" => false,
-                other => {
-                    return Err(format!(
-                        "{reference}: layer {} has the media type {other}; this machine unpacks tar and tar+gzip",
-                        descriptor.digest
-                    ));
-                }
-            };
+            let compression = Compression::of(&descriptor.media_type).ok_or_else(|| {
+                format!(
+                    "{reference}: layer {} has the media type {}; this machine unpacks tar, tar+gzip and tar+zstd",
+                    descriptor.digest, descriptor.media_type
+                )
+            })?;
             Ok(Layer {
                 blob: host.blob(reference, &descriptor.digest)?,
                 digest: descriptor.digest.clone(),
                 diff_id: diff_id.clone(),
-                gzip,
+                compression,
             })
         })
         .collect()

@@ -28,8 +28,30 @@ pub(super) struct Layer {
     pub(super) digest: String,
     /// Digest of the archive inside: `rootfs.diff_ids` of the image's configuration.
     pub(super) diff_id: String,
-    /// Whether the blob is compressed with gzip.
-    pub(super) gzip: bool,
+    /// How the blob is compressed.
+    pub(super) compression: Compression,
+}
+
+/// How a layer's blob is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    /// By the media type of the layer; `None` for what is no layer that can be unpacked.
+    pub(super) fn of(media_type: &str) -> Option<Self> {
+        match media_type {
+            "application/vnd.oci.image.layer.v1.tar"
+            | "application/vnd.docker.image.rootfs.diff.tar" => Some(Self::None),
+            "application/vnd.oci.image.layer.v1.tar+gzip"
+            | "application/vnd.docker.image.rootfs.diff.tar.gzip" => Some(Self::Gzip),
+            "application/vnd.oci.image.layer.v1.tar+zstd" => Some(Self::Zstd),
+            _ => None,
+        }
+    }
 }
 
 /// Why an image could not be unpacked.
@@ -98,10 +120,12 @@ fn unpack_layer(
     expect_digest("layer", &layer.digest, &whole.digest())?;
 
     let blob = BufReader::new(File::open(&layer.blob).map_err(read_error)?);
-    let archive: Box<dyn Read> = if layer.gzip {
-        Box::new(MultiGzDecoder::new(blob))
-    } else {
-        Box::new(blob)
+    let archive: Box<dyn Read> = match layer.compression {
+        Compression::None => Box::new(blob),
+        Compression::Gzip => Box::new(MultiGzDecoder::new(blob)),
+        Compression::Zstd => {
+            Box::new(zstd::stream::read::Decoder::with_buffer(blob).map_err(read_error)?)
+        }
     };
     let mut archive = tar::Archive::new(Hashing::new(archive));
     let mut written = BTreeSet::new();

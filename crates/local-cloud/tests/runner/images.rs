@@ -96,7 +96,14 @@ fn image_layers() -> Result<(), Skip> {
         .file("was-folder", 0o644, b"")
         .link(EntryType::Link, "hard", "usr/lib/first")
         .bytes();
-    bench.push("host/app:1", &[first, second], std::env::consts::ARCH);
+    let third = LayerBuilder::default()
+        .file("usr/lib/third", 0o644, b"")
+        .bytes();
+    bench.push(
+        "host/app:1",
+        &[first, second, third],
+        std::env::consts::ARCH,
+    );
     let mut spec = container(&["look"]);
     spec.working_directory = Some("/made/on/the/way".to_owned());
     let lines = bench.output(spec);
@@ -117,6 +124,7 @@ fn image_layers() -> Result<(), Skip> {
         ("usr/lib/first", true),
         ("usr/lib/second", true),
         ("usr/third", true),
+        ("usr/lib/third", true),
         ("lib", true),
         ("was-folder/inside", false),
         ("was-folder", true),

@@ -201,10 +201,14 @@ impl Bench {
         let mut descriptors = Vec::new();
         for (at, layer) in layers.iter().enumerate() {
             diff_ids.push(digest(layer));
-            let (blob, kind) = if at % 2 == 0 {
-                (gzip(layer), "application/vnd.oci.image.layer.v1.tar+gzip")
-            } else {
-                (layer.clone(), "application/vnd.oci.image.layer.v1.tar")
+            // One of each kind, in turn.
+            let (blob, kind) = match at % 3 {
+                0 => (gzip(layer), "application/vnd.oci.image.layer.v1.tar+gzip"),
+                1 => (layer.clone(), "application/vnd.oci.image.layer.v1.tar"),
+                _ => (
+                    zstd::bulk::compress(layer, 3).unwrap(),
+                    "application/vnd.oci.image.layer.v1.tar+zstd",
+                ),
             };
             descriptors
                 .push(json!({"mediaType": kind, "digest": self.blob(&blob), "size": blob.len()}));

@@ -106,7 +106,7 @@ fn nothing_is_said_when_all_is_there() {
             }),
         )],
         way_back: Some(Seen::Found("ACTIVE".into())),
-        image_platform: Some("linux/amd64".into()),
+        image_platforms: vec!["linux/amd64".into(), "linux/arm64".into()],
         ..Answers::default()
     };
     assert_eq!(codes(&document(), &facts(), &plan(), &answers), [""; 0]);
@@ -139,7 +139,7 @@ fn all_that_is_wrong_is_said_at_once_errors_first() {
         )],
         way_back: Some(Seen::Found("INACTIVE".into())),
         alarms: Some(Seen::Found(BTreeSet::new())),
-        image_platform: Some("linux/arm64".into()),
+        image_platforms: vec!["linux/arm64".into()],
     };
     assert_eq!(
         codes(&document(), &facts, &plan, &answers),
@@ -178,7 +178,7 @@ fn a_missing_permission_is_a_note_and_never_stands_in_the_way() {
         target_groups: vec![(GROUP.into(), denied())],
         way_back: Some(denied()),
         alarms: Some(denied()),
-        image_platform: None,
+        image_platforms: Vec::new(),
     };
     let found = findings(&document(), &facts(), &plan(), &answers);
     assert_eq!(found.len(), 8);

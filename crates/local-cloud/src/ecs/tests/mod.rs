@@ -9,4 +9,6 @@ mod ordering;
 mod properties;
 mod rollout;
 mod scenarios;
+mod tasks;
+mod wire;
 mod world;

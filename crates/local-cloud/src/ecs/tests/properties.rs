@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::world::{Script, World, text};
-use crate::ecs::{Ecs, Pace, Settings};
+use super::world::{Script, World};
+use crate::ecs::{AlarmState, Ecs, Pace, Settings};
 use crate::task::{Effect, Report, StartFailure};
 
 /// Something that happens to the service.
@@ -18,6 +18,8 @@ enum Act {
     StopTask(usize),
     StopDeployment(bool),
     Restart,
+    Alarm(bool),
+    Room(Option<usize>),
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -30,6 +32,8 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => any::<usize>().prop_map(Act::StopTask),
         1 => any::<bool>().prop_map(Act::StopDeployment),
         1 => Just(Act::Restart),
+        1 => any::<bool>().prop_map(Act::Alarm),
+        1 => prop::option::weighted(0.7, 0_usize..12).prop_map(Act::Room),
     ];
     prop::collection::vec(act, 1..25)
 }
@@ -42,9 +46,25 @@ fn configuration() -> impl Strategy<Value = Value> {
         Just((60, 130)),
         Just((100, 150))
     ];
-    (bounds, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
-        |((minimum, maximum), enable, rollback, reset)| {
+    let strategies = prop_oneof![
+        4 => Just("ROLLING"),
+        1 => Just("BLUE_GREEN"),
+        1 => Just("LINEAR"),
+        1 => Just("CANARY"),
+    ];
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    (bounds, strategies, flags, prop::option::of(any::<bool>())).prop_map(
+        |((minimum, maximum), strategy, (enable, rollback, reset), alarms)| {
             json!({
+                "strategy": strategy,
+                "bakeTimeInMinutes": 1,
+                "linearConfiguration": {"stepPercent": 40.0, "stepBakeTimeInMinutes": 0},
+                "canaryConfiguration": {"canaryPercent": 12.5, "canaryBakeTimeInMinutes": 1},
+                "alarms": {
+                    "alarmNames": ["errors"],
+                    "enable": alarms.is_some(),
+                    "rollback": alarms == Some(true),
+                },
                 "minimumHealthyPercent": minimum,
                 "maximumPercent": maximum,
                 "deploymentCircuitBreaker": {
@@ -145,6 +165,21 @@ fn perform(world: &mut World, definitions: &[String], act: &Act) {
             world.ecs.restarted(now);
             world.carry_out();
         }
+        Act::Alarm(rings) => {
+            let state = if *rings {
+                AlarmState::Alarm
+            } else {
+                AlarmState::Ok
+            };
+            let now = world.now;
+            world.ecs.set_alarm("errors", state, now);
+            world.carry_out();
+        }
+        Act::Room(tasks) => {
+            let now = world.now;
+            world.ecs.set_capacity(*tasks, now);
+            world.carry_out();
+        }
     }
 }
 
@@ -163,7 +198,10 @@ fn scaled_in(world: &mut World, ids: &[String]) -> usize {
     let tasks = tasks.as_array().unwrap();
     tasks
         .iter()
-        .filter(|task| text(&task["stoppedReason"]).starts_with("Scaling activity"))
+        .filter(|task| {
+            let reason = task["stoppedReason"].as_str().unwrap_or_default();
+            reason.starts_with("Scaling activity")
+        })
         .count()
 }
 
@@ -201,7 +239,12 @@ fn check(world: &mut World, from: usize, before: &Value) {
     }
 
     // Nothing is started beyond the maximum; what is there beyond it was wanted before.
-    let most = desired * number(&configuration["maximumPercent"]) / 100;
+    // Blue/green and its kin have both revisions whole.
+    let percent = match configuration["strategy"].as_str() {
+        Some("ROLLING") => number(&configuration["maximumPercent"]),
+        _ => 200.max(number(&configuration["maximumPercent"])),
+    };
+    let most = desired * percent / 100;
     let was = number(&before["runningCount"]) + number(&before["pendingCount"]);
     assert!(
         running + pending <= most.max(was),
@@ -227,6 +270,25 @@ fn check(world: &mut World, from: usize, before: &Value) {
         assert_eq!(deployments.len(), 1);
         assert_eq!((running, pending), (desired, 0));
     }
+}
+
+/// Whether somebody who looks at the service finds out why its deployment goes on and on.
+fn says_why(world: &mut World, primary: &Value) -> bool {
+    let events = [
+        "was unable to place a task",
+        "is unable to consistently start tasks successfully",
+        "was unable to stop or start tasks during a deployment",
+        "is unhealthy in (target-group",
+        "failed container health checks",
+    ];
+    let failed = |task: &Value| {
+        let code = task["stopCode"].as_str().unwrap_or_default();
+        task["startedBy"] == primary["id"]
+            && ["EssentialContainerExited", "TaskFailedToStart"].contains(&code)
+    };
+    primary["failedTasks"].as_u64().unwrap() > 0
+        || events.iter().any(|words| world.has_event(words))
+        || world.described("STOPPED").iter().any(failed)
 }
 
 /// Runs for `duration`, checking each step.
@@ -265,6 +327,9 @@ proptest! {
             "forceNewDeployment": true,
             "deploymentConfiguration": {"maximumPercent": 200},
         }));
+        let now = world.now;
+        world.ecs.set_alarm("errors", AlarmState::Ok, now);
+        world.ecs.set_capacity(None, now);
         world.run_until("success", |world| world.primary()["rolloutState"] == "COMPLETED");
         prop_assert_eq!(&world.service_deployment()["status"], "SUCCESSFUL");
         world.run_until("all serve", |world| world.serving.len() as u64 == desired);
@@ -273,22 +338,58 @@ proptest! {
     }
 
     #[test]
+    fn a_deployment_ends_or_says_why_it_cannot(
+        seed in any::<u64>(),
+        desired in 1_u64..5,
+        configuration in configuration(),
+        acts in acts(),
+    ) {
+        let (mut world, definitions) = world(seed, desired, &configuration);
+        for act in &acts {
+            perform(&mut world, &definitions, act);
+            if let Act::Wait(duration) = act {
+                world.run_for(*duration);
+            }
+        }
+        world.run_for(400_000);
+        let primary = world.primary();
+        let current = world.service_deployment();
+        if primary["rolloutState"] == "IN_PROGRESS" {
+            prop_assert!(says_why(&mut world, &primary), "{:#}", world.describe());
+            let status = current["status"].as_str().unwrap();
+            prop_assert!(["IN_PROGRESS", "ROLLBACK_IN_PROGRESS"].contains(&status), "{status}");
+        } else {
+            let over = ["SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"];
+            prop_assert!(over.contains(&current["status"].as_str().unwrap()));
+            prop_assert!(current["finishedAt"].is_number());
+        }
+    }
+
+    #[test]
     fn a_saved_model_goes_on_as_if_nothing_had_been(
         seed in any::<u64>(),
         configuration in configuration(),
         acts in acts(),
-        at in 0_usize..25,
+        at in 0_usize..300,
     ) {
         let run = |save: bool| {
             let (mut world, definitions) = world(seed, 3, &configuration);
-            for (index, act) in acts.iter().enumerate() {
-                if save && index == at {
+            let mut steps = 0;
+            let mut pause = |world: &mut World| {
+                steps += 1;
+                if save && steps == at {
                     let saved = serde_json::to_string(&world.ecs).unwrap();
                     world.ecs = serde_json::from_str::<Ecs>(&saved).unwrap();
                 }
+            };
+            for act in &acts {
+                pause(&mut world);
                 perform(&mut world, &definitions, act);
                 if let Act::Wait(duration) = act {
-                    world.run_for(*duration);
+                    let end = world.now + duration;
+                    while world.now < end && world.step() {
+                        pause(&mut world);
+                    }
                 }
             }
             let service = world.describe();

@@ -179,6 +179,10 @@ async fn answer(
         }
         None => {}
     }
+    if head.method == Method::PUT && !head.headers.contains_key("content-length") {
+        let _ = body.collect().await;
+        return Ok(error(411, "SIZE_INVALID", "a body without its length"));
+    }
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let script = script.lock().unwrap().clone();
     if let Some(refusal) = authorize(&script, &host, &path, &head.headers) {
@@ -317,13 +321,10 @@ fn manifests(
         }
         return reply(200, &with, data.clone());
     }
-    let document: image::oci::Manifest = match serde_json::from_slice(&body) {
-        Ok(document) => document,
-        Err(problem) => return error(400, "MANIFEST_INVALID", &problem.to_string()),
-    };
-    let mut parts = document.layers.iter().chain([&document.config]);
-    if !parts.all(|part| state.blobs.contains_key(part.digest.as_str())) {
-        return error(404, "MANIFEST_BLOB_UNKNOWN", "a layer is missing");
+    match parts_there(state, &body) {
+        Ok(true) => {}
+        Ok(false) => return error(404, "MANIFEST_BLOB_UNKNOWN", "a part is missing"),
+        Err(problem) => return error(400, "MANIFEST_INVALID", &problem),
     }
     let digest = Digest::of(&body).to_string();
     if name != digest {
@@ -343,6 +344,25 @@ fn manifests(
     state.manifests.insert(digest, (kind.to_owned(), body));
     // As ECR may: no `Location`.
     reply(201, &[], Bytes::new())
+}
+
+/// Whether all that a manifest or index names is there. As ECR wants it, each says itself what it is.
+fn parts_there(state: &State, body: &[u8]) -> Result<bool, String> {
+    let invalid = |problem: serde_json::Error| problem.to_string();
+    let document: serde_json::Value = serde_json::from_slice(body).map_err(invalid)?;
+    match document["mediaType"].as_str() {
+        Some(image::media_type::INDEX) => {
+            let index: image::oci::Index = serde_json::from_slice(body).map_err(invalid)?;
+            let mut parts = index.manifests.iter();
+            Ok(parts.all(|part| state.manifests.contains_key(part.digest.as_str())))
+        }
+        Some(image::media_type::MANIFEST) => {
+            let manifest: image::oci::Manifest = serde_json::from_slice(body).map_err(invalid)?;
+            let mut parts = manifest.layers.iter().chain([&manifest.config]);
+            Ok(parts.all(|part| state.blobs.contains_key(part.digest.as_str())))
+        }
+        _ => Err("a manifest without a media type".to_owned()),
+    }
 }
 
 fn error(status: u16, code: &str, message: &str) -> Response<Full<Bytes>> {

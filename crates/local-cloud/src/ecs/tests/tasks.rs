@@ -1,0 +1,87 @@
+//! Tasks run by hand, and the end of task definitions.
+
+use serde_json::json;
+
+use super::world::{World, text};
+
+#[test]
+fn a_request_that_comes_again_with_its_token_runs_nothing_again() {
+    let mut world = World::new();
+    let definition = world.register("app:1");
+    let request = |count: u64| json!({"cluster": "main", "taskDefinition": definition, "count": count, "clientToken": "once"});
+    let first = world.call("RunTask", &request(2));
+    world.run_for(1_000);
+    let again = world.call("RunTask", &request(2));
+    for index in 0..2 {
+        assert_eq!(
+            again["tasks"][index]["taskArn"],
+            first["tasks"][index]["taskArn"]
+        );
+    }
+    assert_eq!(again["tasks"][0]["lastStatus"], "RUNNING");
+    assert_eq!(world.tasks.len(), 2);
+    let error = world.try_call("RunTask", &request(1)).unwrap_err();
+    assert_eq!(error.code, "ConflictException");
+    // A token is good for a day.
+    world.run_for(24 * 3_600_000);
+    let later = world.call("RunTask", &request(1));
+    assert_eq!(later["tasks"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn overrides_of_memory_reach_the_containers() {
+    let mut world = World::new();
+    let own = json!({"name": "own", "image": "app:1", "memory": 128});
+    let request = json!({
+        "family": "two", "memory": "512",
+        "containerDefinitions": [own, {"name": "shares", "image": "app:1"}],
+    });
+    let answer = world.call("RegisterTaskDefinition", &request);
+    let definition = answer["taskDefinition"]["taskDefinitionArn"].clone();
+    let table = [
+        (json!({}), (128, 512)),
+        (json!({"memory": "1024", "cpu": "512"}), (128, 1_024)),
+        (
+            json!({"containerOverrides": [{"name": "own", "memory": 256}]}),
+            (256, 512),
+        ),
+    ];
+    for (overrides, (first, second)) in table {
+        world.tasks.clear();
+        let request =
+            json!({"cluster": "main", "taskDefinition": definition, "overrides": overrides});
+        let answer = world.call("RunTask", &request);
+        world.run_for(1_000);
+        let task = world.tasks.values().next().unwrap();
+        let limits: Vec<_> = task.containers.iter().map(|one| one.memory_mib).collect();
+        assert_eq!(limits, [Some(first), Some(second)], "{overrides}");
+        let memory = overrides["memory"].as_str().unwrap_or("512");
+        assert_eq!(answer["tasks"][0]["memory"], memory);
+    }
+}
+
+#[test]
+fn a_deleted_revision_goes_when_nothing_uses_it_any_more() {
+    let mut world = World::new();
+    let old = world.register("app:1");
+    world.service(&old, 1, &json!({}));
+    let new = world.register("app:2");
+    world.call("DeregisterTaskDefinition", &json!({"taskDefinition": old}));
+    world.call("DeleteTaskDefinitions", &json!({"taskDefinitions": [old]}));
+    let status = |world: &mut World| {
+        let answer = world.try_call("DescribeTaskDefinition", &json!({"taskDefinition": old}));
+        answer.map(|answer| text(&answer["taskDefinition"]["status"]))
+    };
+    world.run_for(300_000);
+    assert_eq!(status(&mut world).unwrap(), "DELETE_IN_PROGRESS");
+    // It still starts tasks of the service that has it.
+    world.update(&json!({"desiredCount": 2}));
+    world.run_for(10_000);
+    assert_eq!(world.describe()["runningCount"], 2);
+
+    world.update(&json!({"taskDefinition": new}));
+    world.run_for(300_000);
+    assert_eq!(status(&mut world).unwrap_err().code, "ClientException");
+    // Its number is not used again.
+    assert!(world.register("app:3").ends_with("/api:3"));
+}
