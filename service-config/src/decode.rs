@@ -173,32 +173,52 @@ impl<T: Decode> Decode for BTreeMap<String, T> {
 pub(crate) struct Fields<'a, 'c, 's> {
     node: &'a Node,
     context: &'c mut Context<'s>,
-    record: &'static str,
-    known: &'static [&'static str],
+    record: &'static Record,
+    next: usize,
+}
+
+/// What is known of a record before anything is read.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// Its name in the code.
+    name: &'static str,
+    /// Its members, as the code has them and as the file does.
+    members: Vec<(&'static str, String)>,
     naming: Naming,
+}
+
+impl Record {
+    pub fn new(name: &'static str, members: &[&'static str], naming: Naming) -> Self {
+        let members = members.iter().map(|member| (*member, naming.name(member)));
+        Self {
+            name,
+            members: members.collect(),
+            naming,
+        }
+    }
 }
 
 impl<'a, 'c, 's> Fields<'a, 'c, 's> {
     pub fn new(
         node: &'a Node,
         context: &'c mut Context<'s>,
-        record: &'static str,
-        known: &'static [&'static str],
-        naming: Naming,
+        record: &'static Record,
     ) -> Option<Self> {
         let Value::Object(members) = &node.value else {
             context.wrong_type(node, Expected::Members);
             return None;
         };
-        let names: Vec<String> = known.iter().map(|name| naming.name(name)).collect();
         for member in members {
-            let newer = naming == Naming::Camel && context.newer.contains(&member.key);
-            if !names.contains(&member.key) && !newer {
+            let known = record.members.iter().any(|(_, name)| *name == member.key);
+            let newer = record.naming == Naming::Camel && context.newer.contains(&member.key);
+            if !known && !newer {
+                let names: Vec<&str> = record.members.iter().map(|(_, name)| &**name).collect();
+                let help = hints::unknown_key(record.name, record.naming, &member.key, &names);
                 context.error_with_help(
                     "unknown-key",
                     member.key_span.clone(),
                     format!("unknown key `{}`", member.key),
-                    Some(hints::unknown_key(record, naming, &member.key, &names)),
+                    Some(help),
                 );
             }
         }
@@ -206,16 +226,16 @@ impl<'a, 'c, 's> Fields<'a, 'c, 's> {
             node,
             context,
             record,
-            known,
-            naming,
+            next: 0,
         })
     }
 
-    /// The field, or what stands in for it when it could not be read.
-    pub fn take<T: Decode>(&mut self, field: &'static str) -> Option<T> {
-        debug_assert!(self.known.contains(&field));
-        let name = self.naming.name(field);
-        let value = match self.node.get(&name) {
+    /// The next field, or what stands in for it when it could not be read.
+    pub fn take<T: Decode>(&mut self) -> Option<T> {
+        let record = self.record;
+        let (field, name) = &record.members[self.next];
+        self.next += 1;
+        let value = match self.node.get(name) {
             Some(node) if self.in_range(field, node) => T::decode(node, self.context),
             Some(_) => None,
             None => T::absent().or_else(|| {
@@ -224,7 +244,7 @@ impl<'a, 'c, 's> Fields<'a, 'c, 's> {
                         "missing-key",
                         self.node.name_span(),
                         format!("`{name}` is missing here"),
-                        hints::missing_key(self.record, &name),
+                        hints::missing_key(record.name, name),
                     );
                 }
                 None
@@ -235,7 +255,8 @@ impl<'a, 'c, 's> Fields<'a, 'c, 's> {
 
     /// Whether a number is one that ECS takes there; tells it when it is not.
     fn in_range(&mut self, field: &str, node: &Node) -> bool {
-        let (Value::Integer(number), Some(range)) = (&node.value, ranges::of(self.record, field))
+        let (Value::Integer(number), Some(range)) =
+            (&node.value, ranges::of(self.record.name, field))
         else {
             return true;
         };
@@ -369,15 +390,17 @@ macro_rules! record {
                 node: &$crate::tree::Node,
                 context: &mut $crate::decode::Context<'_>,
             ) -> Option<Self> {
-                let mut fields = $crate::decode::Fields::new(
-                    node,
-                    context,
-                    stringify!($name),
-                    Self::MEMBERS,
-                    record!(@naming $case),
-                )?;
-                // All members are read before one that has no stand-in makes the record fail.
-                $( let $field = fields.take(stringify!($field)); )*
+                static RECORD: std::sync::LazyLock<$crate::decode::Record> =
+                    std::sync::LazyLock::new(|| {
+                        $crate::decode::Record::new(
+                            stringify!($name),
+                            $name::MEMBERS,
+                            record!(@naming $case),
+                        )
+                    });
+                let mut fields = $crate::decode::Fields::new(node, context, &RECORD)?;
+                // In the order of the members; all are read before one that has no stand-in makes the record fail.
+                $( let $field = fields.take(); )*
                 Some(Self { $( $field: $field? ),* })
             }
         }

@@ -94,7 +94,7 @@ pub(crate) fn unknown_value(text: &str, words: &[&str]) -> String {
 }
 
 /// What an unknown key may have meant.
-pub(crate) fn unknown_key(record: &str, naming: Naming, key: &str, names: &[String]) -> String {
+pub(crate) fn unknown_key(record: &str, naming: Naming, key: &str, names: &[&str]) -> String {
     if (record, key) == ("KeyValuePair", "valueFrom") {
         return "a value by reference is an entry of the container's `secrets`: {\"name\": …, \"valueFrom\": …}".to_owned();
     }
@@ -104,7 +104,7 @@ pub(crate) fn unknown_key(record: &str, naming: Naming, key: &str, names: &[Stri
     if let Some(place) = home(naming, key) {
         return format!("`{key}` belongs in {place}");
     }
-    match closest(key, names.iter().map(String::as_str)) {
+    match closest(key, names.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None if naming == Naming::Kebab => format!("what can stand here: {}", names.join(", ")),
         None => format!(

@@ -18,9 +18,9 @@ const USAGE: &str =
 needs go, aws (PyPI: awscli) and ecs (PyPI: ecs-deploy) on PATH";
 
 /// Cells that run at once: most of their time is spent waiting.
-const AT_ONCE: usize = 8;
-/// One worker that asks this often notices an outage of a few hundredths of a second.
-const PAUSE: Duration = Duration::from_millis(25);
+const AT_ONCE: usize = 12;
+/// One worker that asks this often notices an outage of a tenth of a second.
+const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tool {
@@ -79,9 +79,9 @@ struct Cell {
 
 struct Measured {
     answer: &'static str,
-    right: &'static str,
+    right: bool,
     seconds: f64,
-    state: String,
+    state: &'static str,
     calls: usize,
     requests: usize,
     failed: usize,
@@ -124,9 +124,9 @@ fn main() {
         .collect();
     let rows = run(&cells, &pace);
     println!(
-        "| circuit breaker | release | tool | answer | right | after | then | AWS calls | requests | failed |"
+        "| circuit breaker | release | tool | says | after | the service then | AWS calls | requests | failed |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|");
     for (cell, row) in cells.iter().zip(rows) {
         let Measured {
             answer,
@@ -138,10 +138,11 @@ fn main() {
             failed,
         } = row;
         println!(
-            "| {} | {} | {} | {answer} | {right} | {seconds:.0} s | {state} | {calls} | {requests} | {failed} |",
+            "| {} | {} | {} | {answer}, {} | {seconds:.0} s | {state} | {calls} | {requests} | {failed} |",
             if cell.breaker { "on" } else { "off" },
             cell.release.name,
             cell.tool.name(),
+            if right { "rightly" } else { "WRONGLY" },
         );
     }
 }
@@ -221,21 +222,16 @@ fn measure(cell: &Cell, pace: &str) -> Measured {
     let (live, settled) = live(&project);
     let is_new = live != before;
     let state = match (settled, is_new) {
-        (false, _) => "still rolling out",
-        (true, true) => "the new one serves",
-        (true, false) => "the old one serves",
+        (false, _) => "is still rolling out",
+        (true, true) => "runs the new version",
+        (true, false) => "runs the old version",
     };
-    let right = match (ok, settled) {
-        (true, true) if is_new && cell.release.good => "right",
-        (false, true) if !is_new => "right",
-        (false, false) => "no answer",
-        _ => "WRONG",
-    };
+    let right = ok == cell.release.good;
     Measured {
         answer: if ok { "success" } else { "failure" },
         right,
         seconds,
-        state: state.to_owned(),
+        state,
         calls,
         requests: tally.ok + tally.failures(),
         failed: tally.failures(),

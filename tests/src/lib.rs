@@ -11,8 +11,10 @@ mod binary;
 mod load;
 mod project;
 mod tools;
+mod workflow;
 
 pub use binary::longshore;
 pub use load::{Load, Tally, get};
 pub use project::{Project, Run};
 pub use tools::{have, skip_without};
+pub use workflow::{Ran, Runner};

@@ -146,6 +146,11 @@ impl Project {
         self.git(&["rev-parse", "HEAD"])
     }
 
+    /// Makes a branch and checks it out.
+    pub fn branch(&self, name: &str) {
+        self.git(&["checkout", "--quiet", "-b", name]);
+    }
+
     /// Hash of the commit that is checked out.
     pub fn commit_of_head(&self) -> String {
         self.git(&["rev-parse", "HEAD"])

@@ -54,6 +54,8 @@ pub enum Command {
     Schema(commands::schema::Args),
     /// Write the GitHub workflows from the pipeline files, or check that they are up to date.
     Workflows(commands::workflows::Args),
+    /// Print the IAM roles that the pipeline needs: who may take them on, and exactly what they may do.
+    Iam(commands::iam::Args),
     /// Carry out releases against a simulated ECS with random faults, and check that no outcome is a lie.
     Simulate(commands::simulate::Args),
 }

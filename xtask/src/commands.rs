@@ -6,6 +6,7 @@ pub mod deploy;
 pub mod diff;
 pub mod explain;
 pub mod history;
+pub mod iam;
 pub mod local;
 pub mod logs;
 pub mod plan;
@@ -74,6 +75,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Logs(args) => block_on(logs::run(args)),
         Command::Plan(args) => block_on(plan::run(args)),
         Command::Status(args) => block_on(status::run(args)),
+        Command::Iam(args) => iam::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Workflows(args) => workflows::run(&args),
         Command::Test(args) => block_on(test::run(args)),

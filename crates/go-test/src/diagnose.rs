@@ -31,8 +31,12 @@ pub(crate) fn problem(failure: &Failure<'_>, sources: &Sources) -> Problem {
     } else if let Some(panic) = panic_message(output) {
         (Kind::Panic, panic.to_owned(), frame(output, sources), None)
     } else if failure.test.is_some() && failure.ended {
-        // The last line is the one that ended the test, or the last of what it found.
-        let logged = output.lines().rev().find_map(logged);
+        // The last line is the one that ended the test, or the last of what it found; not one that only announces a dump, as cleanups write it.
+        let mut lines = output.lines().rev().filter_map(logged);
+        let last = lines.clone().next();
+        let logged = lines
+            .find(|(_, _, message)| !message.trim_end().ends_with(':'))
+            .or(last);
         let place =
             logged.and_then(|(file, line, _)| sources.in_package(failure.package, file, line));
         let message = logged

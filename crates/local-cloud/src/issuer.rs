@@ -4,6 +4,7 @@
 //!
 //! Documented in RFC 7519 (JWT), RFC 7515 and RFC 7518 (signatures), and OpenID Connect Discovery 1.0.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -32,6 +33,9 @@ pub struct TokenRequest {
     pub audience: String,
     /// Of whom it speaks, such as `repo:acme/api:environment:production`.
     pub subject: String,
+    /// More that it says, such as GitHub's `ref`.
+    #[serde(default)]
+    pub claims: BTreeMap<String, String>,
     /// Seconds that it is valid.
     pub seconds: u64,
 }
@@ -42,6 +46,8 @@ pub(crate) struct Claims {
     pub(crate) issuer: String,
     pub(crate) audience: String,
     pub(crate) subject: String,
+    /// All claims that are texts, these three included; trust policies may ask about each.
+    pub(crate) texts: BTreeMap<String, String>,
 }
 
 impl Claims {
@@ -106,7 +112,7 @@ impl Issuer {
     ) -> io::Result<String> {
         let seconds = now / 1000;
         let header = json!({"alg": "ES256", "typ": "JWT", "kid": self.id});
-        let claims = json!({
+        let mut claims = json!({
             "iss": request.issuer.as_deref().unwrap_or(endpoint),
             "sub": request.subject,
             "aud": request.audience,
@@ -115,6 +121,12 @@ impl Issuer {
             "exp": seconds + request.seconds,
             "jti": random::text(LETTERS, 20)?,
         });
+        for (name, value) in &request.claims {
+            // What the token is about is not said twice.
+            if claims[name].is_null() {
+                claims[name] = json!(value);
+            }
+        }
         let signed = format!(
             "{}.{}",
             BASE64.encode(header.to_string()),
@@ -160,12 +172,19 @@ impl Issuer {
         if from.is_some_and(|from| now / 1000 < from) {
             return Err(Refused::Invalid("The ID Token is not valid yet."));
         }
-        let text = |member: &str| claims[member].as_str().map(str::to_owned);
+        let texts: BTreeMap<String, String> = claims
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+            .collect();
+        let text = |member: &str| texts.get(member).cloned();
         match (text("iss"), text("aud"), text("sub")) {
             (Some(issuer), Some(audience), Some(subject)) => Ok(Claims {
                 issuer,
                 audience,
                 subject,
+                texts,
             }),
             _ => Err(malformed()),
         }
@@ -214,6 +233,10 @@ mod tests {
             issuer: None,
             audience: "sts.amazonaws.com".to_owned(),
             subject: "repo:acme/api:ref:refs/heads/main".to_owned(),
+            claims: BTreeMap::from([
+                ("ref".to_owned(), "refs/heads/main".to_owned()),
+                ("sub".to_owned(), "somebody else".to_owned()),
+            ]),
             seconds: 60,
         };
         let token = issuer.issue(&request, "http://127.0.0.1:1", NOW).unwrap();
@@ -221,6 +244,7 @@ mod tests {
         let claims = again.verify(&token, NOW + 59_000).unwrap();
         assert_eq!(claims.provider(), "127.0.0.1:1");
         assert_eq!(claims.subject, request.subject);
+        assert_eq!(claims.texts["ref"], "refs/heads/main");
         assert_eq!(
             again.verify(&token, NOW + 60_000),
             Err(Refused::Expired(NOW / 1000 + 60))

@@ -114,7 +114,15 @@ impl Secrets {
         self.forget_deleted(now);
         match operation {
             "CreateSecret" => self.create(request, place, now),
-            "PutSecretValue" | "UpdateSecret" => self.put(request, now),
+            "PutSecretValue" => self.put(request, now),
+            "UpdateSecret" => {
+                let mut answer = self.put(request, now)?;
+                // The one answers with its labels, the other does not.
+                if let Some(members) = answer.as_object_mut() {
+                    members.remove("VersionStages");
+                }
+                Ok(answer)
+            }
             "GetSecretValue" => self.get(request),
             "DescribeSecret" => self.describe(request),
             "ListSecrets" => self.list(request),

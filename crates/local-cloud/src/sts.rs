@@ -86,8 +86,9 @@ pub(crate) fn assume_with_web_identity(
         ),
     })?;
     let provider = claims.provider();
-    let context: Context = [("aud", &claims.audience), ("sub", &claims.subject)]
-        .into_iter()
+    let context: Context = claims
+        .texts
+        .iter()
         .map(|(key, value)| {
             (
                 format!("{provider}:{key}").to_lowercase(),

@@ -1,15 +1,17 @@
 //! Pushing an image.
 //!
-//! 1. For each blob, four at a time: ask whether it is there; if not, open a session and send it in one piece.
+//! 1. Ask whether the image is there by its digest. Then all of its parts are: only the tags are left to do.
+//! 2. For each blob, four at a time: ask whether it is there; if not, open a session and send it in one piece.
 //!    (ECR's sessions cannot be resumed, and parts below 5 MiB are refused.)
-//! 2. Where several images lie under an index: put the manifest of each under its digest, because a registry refuses
+//! 3. Where several images lie under an index: put the manifest of each under its digest, because a registry refuses
 //!    an index that names what it does not have.
-//! 3. For each tag: ask what it names; if it is another image or none, put the manifest or index under it. Without
+//! 4. For each tag: ask what it names; if it is another image or none, put the manifest or index under it. Without
 //!    tags, put it under its digest.
-//! 4. Ask whether it is there by its digest.
+//! 5. Ask whether it is there by its digest.
 //!
 //! Each of these is repeated as a whole when it fails in a way that may pass.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -71,43 +73,35 @@ impl Client {
         check_names(repository, tags)?;
         let report: Report = Arc::new(progress);
 
-        // Each blob once: two layers may be the same, and sending one of them twice at a time would race with itself.
+        let top = images.top();
         let blobs = images.blobs();
-        let sent: Vec<Sent> = stream::iter(
-            blobs
-                .values()
-                .map(|blob| self.push_blob(repository, blob, &report)),
-        )
-        .buffer_unordered(PARALLEL)
-        .try_collect()
-        .await?;
-
         let mut pushed = Pushed {
-            digest: images.digest().clone(),
+            digest: top.digest.clone(),
             uploaded_blobs: 0,
             uploaded_bytes: 0,
-            skipped_blobs: 0,
+            skipped_blobs: blobs.len(),
             changed_tags: Vec::new(),
         };
-        for sent in sent {
-            match sent {
-                Sent::Now(size) => {
-                    pushed.uploaded_blobs += 1;
-                    pushed.uploaded_bytes += size;
-                }
-                Sent::Before => pushed.skipped_blobs += 1,
+        // A registry does not take a manifest without its parts, nor lets one of them go before it.
+        let there = self
+            .retries
+            .run(Some(&report), || {
+                self.look_up(repository, top.digest.as_str())
+            })
+            .await?
+            .is_some();
+        if there {
+            for (digest, blob) in &blobs {
+                report(Progress::BlobSkipped {
+                    digest: digest.clone(),
+                    size: blob.data.len() as u64,
+                });
             }
+        } else {
+            self.push_parts(repository, images, &blobs, &mut pushed, &report)
+                .await?;
         }
-
-        if images.index().is_some() {
-            for manifest in images.images().iter().map(Image::manifest_blob) {
-                let name = manifest.digest.as_str();
-                self.put_manifest(repository, &manifest, name, &report)
-                    .await?;
-            }
-        }
-        let top = images.top();
-        if tags.is_empty() {
+        if tags.is_empty() && !there {
             self.put_manifest(repository, &top, top.digest.as_str(), &report)
                 .await?;
         }
@@ -122,19 +116,64 @@ impl Client {
             }
         }
 
+        if !there {
+            self.must_be_there(repository, &top.digest, &report).await?;
+        }
+        Ok(pushed)
+    }
+
+    /// Sends what is not there of the blobs, and the manifests that lie under an index.
+    async fn push_parts(
+        &self,
+        repository: &str,
+        images: &ImageSet,
+        blobs: &BTreeMap<Digest, Blob>,
+        pushed: &mut Pushed,
+        report: &Report,
+    ) -> Result<(), Error> {
+        let sent: Vec<Sent> = stream::iter(
+            blobs
+                .values()
+                .map(|blob| self.push_blob(repository, blob, report)),
+        )
+        .buffer_unordered(PARALLEL)
+        .try_collect()
+        .await?;
+        for sent in sent {
+            if let Sent::Now(size) = sent {
+                pushed.uploaded_blobs += 1;
+                pushed.uploaded_bytes += size;
+                pushed.skipped_blobs -= 1;
+            }
+        }
+        if images.index().is_some() {
+            for manifest in images.images().iter().map(Image::manifest_blob) {
+                let name = manifest.digest.as_str();
+                self.put_manifest(repository, &manifest, name, report)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks until the image is there: the registry has accepted it and may need a moment to find it.
+    async fn must_be_there(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        report: &Report,
+    ) -> Result<(), Error> {
         self.retries
-            .run(Some(&report), || async {
-                match self.look_up(repository, top.digest.as_str()).await? {
+            .run(Some(report), || async {
+                match self.look_up(repository, digest.as_str()).await? {
                     Some(_) => Ok(()),
-                    // The registry has accepted it and may need a moment to find it.
                     None => Err(Failure::transient(Error::NotFound {
                         registry: self.registry.host(),
-                        action: format!("find {} in `{repository}` after the push", top.digest),
+                        action: format!("find {digest} in `{repository}` after the push"),
                     })),
                 }
             })
-            .await?;
-        Ok(pushed)
+            .await
     }
 
     /// Puts a manifest or index under a name. True when it was not there before.

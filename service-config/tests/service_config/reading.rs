@@ -1,5 +1,6 @@
 //! What people's task definition files hold, each thing as real repositories have it.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use diagnostic::{Format, Severity, render};
@@ -204,8 +205,9 @@ fn each_refused_form_says_what_to_write() {
             let start = problem.start();
             let (code, message) = (problem.code, &problem.message);
             let help = problem.help.as_deref().unwrap_or("-");
-            told += &format!(
-                "{}:{} {code}: {message}\n    {help}\n",
+            let _ = writeln!(
+                told,
+                "{}:{} {code}: {message}\n    {help}",
                 start.line, start.column
             );
         }

@@ -23,7 +23,7 @@ pub fn show(github: &GitHub, receipt: &Receipt, differences: &[String]) {
 }
 
 /// Outputs of the step. All of them are always there; what is not known is empty.
-fn outputs(receipt: &Receipt) -> [(&'static str, String); 7] {
+fn outputs(receipt: &Receipt) -> [(&'static str, String); 8] {
     let or_empty = |value: &Option<String>| value.clone().unwrap_or_default();
     let digest = receipt
         .image
@@ -39,6 +39,7 @@ fn outputs(receipt: &Receipt) -> [(&'static str, String); 7] {
             "live-task-definition",
             or_empty(&receipt.live_task_definition),
         ),
+        ("deployment", or_empty(&receipt.deployment)),
         ("commit", or_empty(&receipt.commit)),
         ("url", or_empty(&receipt.url)),
     ]
@@ -102,6 +103,7 @@ fn markdown(receipt: &Receipt, differences: &[String]) -> String {
         ("before", revision(&receipt.previous_task_definition)),
         ("image", receipt.image.clone()),
         ("commit", receipt.commit.clone()),
+        ("deployment", receipt.deployment.clone()),
         ("address", receipt.url.clone()),
     ];
     for (name, value) in rows {
@@ -119,6 +121,16 @@ fn markdown(receipt: &Receipt, differences: &[String]) -> String {
             let _ = write!(out, "\n{}", code_block("text", &cause.log_tail.join("\n")));
         }
     }
+    if !receipt.next.is_empty() {
+        out.push_str("\n### What to do next\n\n");
+        for step in &receipt.next {
+            let _ = write!(out, "1. {}", table_cell(&step.what));
+            if let Some(command) = &step.command {
+                let _ = write!(out, ": {}", code_span(command));
+            }
+            out.push('\n');
+        }
+    }
     if !differences.is_empty() {
         let _ = write!(
             out,
@@ -127,6 +139,7 @@ fn markdown(receipt: &Receipt, differences: &[String]) -> String {
         );
     }
     out.push_str(&stages(receipt));
+    out.push_str(&timeline(receipt));
     out
 }
 
@@ -148,6 +161,26 @@ fn stages(receipt: &Receipt) -> String {
         start = end;
     }
     format!("\n### Stages\n\n{}", code_block("mermaid", &chart))
+}
+
+/// What happened, as a chart that is read from left to right.
+fn timeline(receipt: &Receipt) -> String {
+    if receipt.timeline.is_empty() {
+        return String::new();
+    }
+    let mut chart = String::from("timeline\n");
+    for entry in &receipt.timeline {
+        let _ = writeln!(
+            chart,
+            "    {:+.1} s : {}",
+            entry.seconds,
+            mermaid_words(&entry.what)
+        );
+    }
+    format!(
+        "\n### What happened, in seconds after the service was changed\n\n{}",
+        code_block("mermaid", &chart)
+    )
 }
 
 /// Words in a Mermaid chart, without what has a meaning there.

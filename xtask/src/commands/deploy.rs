@@ -126,6 +126,7 @@ async fn prepare(
         preparation.service,
         &ready.images,
         &ready.commit,
+        preparation.interrupt,
         ui,
     )
     .await?;

@@ -68,8 +68,10 @@ impl Preparation<'_> {
         if self.test {
             self.tests(ui).await?;
         }
-        let built = build(self.project, self.service, &commit, ui).await?;
+        let built = build(self.project, self.service, &commit, ui).await;
+        // Ctrl-C ends the compiler too: then that is the reason, and not what the compiler said.
         self.interrupt.check()?;
+        let built = built?;
         let cloud = match connected {
             Some(cloud) => cloud,
             None => self.connect(ui).await?,
@@ -195,15 +197,23 @@ impl Preparation<'_> {
 
     /// The document that would be registered.
     fn document(&self, ready: &Ready, reference: &str) -> anyhow::Result<String> {
-        Ok(self.service.render(&Inputs {
+        let branch = self.project.branch();
+        Ok(self
+            .service
+            .render(&self.inputs(ready, reference, &branch))?)
+    }
+
+    /// What `${…}` stands for in both files.
+    fn inputs<'i>(&'i self, ready: &'i Ready, reference: &'i str, branch: &'i str) -> Inputs<'i> {
+        Inputs {
             environment: self.environment,
             image: reference,
             commit: &ready.commit.name,
             account: &ready.cloud.account,
             region: &ready.cloud.region,
-            branch: &self.project.branch(),
+            branch,
             variables: self.variables,
-        })?)
+        }
     }
 
     fn wanted(&self, ready: &Ready, reference: String, document: String) -> anyhow::Result<Wanted> {
@@ -212,20 +222,28 @@ impl Preparation<'_> {
         let environment = self.service.environment(self.environment)?;
         let seconds =
             |span: Option<Span>, default| span.map_or(default, |s| s.duration().as_secs());
+        let branch = self.project.branch();
+        let values = self
+            .service
+            .values(&self.inputs(ready, &reference, &branch))?;
+        let fill = |text: &String| values.fill(text);
         let before = deploy.before.iter().flatten().map(|task| BeforeTask {
             name: task.name.clone(),
             container: task
                 .container
                 .clone()
                 .unwrap_or_else(|| deploy.container.clone()),
-            command: task.command.clone(),
+            command: task.command.iter().map(fill).collect(),
             timeout_seconds: seconds(task.timeout, 600),
             marker: match task.rollback.unwrap_or_default() {
                 RollbackAfter::Safe => Marker::Safe,
                 RollbackAfter::Reverse => Marker::Reverse,
                 RollbackAfter::Never => Marker::Never,
             },
-            reverse: task.reverse.clone(),
+            reverse: task
+                .reverse
+                .as_ref()
+                .map(|reverse| reverse.iter().map(fill).collect()),
             placement: Placement::default(),
         });
         let checks = deploy.checks.iter().flatten();
@@ -241,7 +259,19 @@ impl Preparation<'_> {
                 self.environment
             )));
         }
-        let fill = |text: &str| text.replace("${commit}", &ready.commit.name);
+        let checks = checks
+            .map(|check| Check {
+                url: format!(
+                    "{}/{}",
+                    base.unwrap_or_default().trim_end_matches('/'),
+                    fill(&check.path).trim_start_matches('/')
+                ),
+                status: check.status.unwrap_or(200),
+                contains: check.contains.as_ref().map(fill),
+                within_seconds: seconds(check.within, 30),
+            })
+            .collect();
+        let before = before.collect();
         Ok(Wanted {
             cluster: cloud.cluster.clone(),
             service: cloud.service.clone(),
@@ -258,19 +288,8 @@ impl Preparation<'_> {
                 service_config::OnFailure::Rollback => OnFailure::Rollback,
                 service_config::OnFailure::Stay => OnFailure::Stay,
             },
-            before: before.collect(),
-            checks: checks
-                .map(|check| Check {
-                    url: format!(
-                        "{}/{}",
-                        base.unwrap_or_default().trim_end_matches('/'),
-                        fill(&check.path).trim_start_matches('/')
-                    ),
-                    status: check.status.unwrap_or(200),
-                    contains: check.contains.as_deref().map(fill),
-                    within_seconds: seconds(check.within, 30),
-                })
-                .collect(),
+            before,
+            checks,
             bake_seconds: seconds(deploy.bake, 0),
             alarms: environment.alarms.clone().unwrap_or_default(),
             tags: self.tags(ready),

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use registry::{Basic, Client, Progress, Pushed, Registry};
 use service_config::Service;
 
+use super::Interrupt;
 use super::build::mega;
 use crate::cloud::Cloud;
 use crate::exit::refused;
@@ -18,12 +19,15 @@ pub async fn push(
     service: &Service,
     images: &image::ImageSet,
     commit: &Commit,
+    interrupt: &Interrupt,
     ui: &mut Ui,
 ) -> anyhow::Result<String> {
     let section = &service.pipeline.registry;
     let name = section.repository.as_str();
     ui.stage("push", &format!("to {name}"));
-    let repository = match cloud.aws.repository(name).await? {
+    let (repository, token) =
+        tokio::try_join!(cloud.aws.repository(name), cloud.aws.registry_token())?;
+    let repository = match repository {
         Some(repository) => repository,
         None if section.create.unwrap_or(false) => {
             ui.line(&format!("repository {name} is created"));
@@ -41,7 +45,6 @@ pub async fn push(
             ));
         }
     };
-    let token = cloud.aws.registry_token().await?;
     crate::ci::mask(&token.password);
     let (host, path) = repository
         .uri
@@ -61,7 +64,11 @@ pub async fn push(
     if section.latest.unwrap_or(false) {
         tags.push("latest".to_owned());
     }
-    let pushed = sent(&client, path, images, &tags, ui).await?;
+    let pushed = tokio::select! {
+        pushed = sent(&client, path, images, &tags, ui) => pushed?,
+        // What was sent so far stays there, does no harm and need not be sent again.
+        () = interrupt.came() => anyhow::bail!("interrupted in the middle of the push; nothing live was touched"),
+    };
     let what = match pushed.uploaded_bytes {
         0 => "all of it was there already".to_owned(),
         bytes => format!("{:.1} MB sent", mega(bytes)),
@@ -121,6 +128,7 @@ async fn sent(
         let (sent, size) = sizes
             .values()
             .fold((0, 0), |(a, b), (sent, size)| (a + sent, b + size));
-        ui.spin(&format!("{:.1} of {:.1} MB", mega(sent), mega(size)));
+        let text = format!("{:.1} of {:.1} MB", mega(sent), mega(size));
+        ui.spin_of(sent, size, &text);
     }
 }

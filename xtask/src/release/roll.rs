@@ -169,7 +169,9 @@ fn abandoned(plan: &Plan, reached: &Reached, began_at: Millis) -> Ended {
 fn show(event: &Event, ui: &mut Ui) {
     let line = words::line(event);
     match event {
-        Event::Progress { .. } => ui.progress(&line),
+        Event::Progress {
+            running, desired, ..
+        } => ui.progress_of((*running).into(), (*desired).into(), &line),
         Event::Service(message) => tracing::info!("{message}"),
         // Said at the end of the stage.
         Event::Succeeded => {}

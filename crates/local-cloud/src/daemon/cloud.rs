@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::alarms::Alarms;
 use crate::calls::CallFile;
@@ -25,6 +25,9 @@ use crate::secrets::Secrets;
 use crate::ssm::Ssm;
 use crate::task::{LogTarget, Millis, Report};
 use crate::value_from;
+
+/// So long does an answer wait for the disk.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The state of all services but the logs.
 pub(crate) struct Models {
@@ -55,6 +58,11 @@ pub(crate) struct Cloud {
     pub(super) dirty: Notify,
     /// Addresses that tasks may reach.
     pub(super) forwards: Mutex<Vec<SocketAddr>>,
+    /// Counts changes, and says up to which one all are on disk.
+    changes: AtomicU64,
+    pub(super) saved: watch::Sender<u64>,
+    /// Somebody waits until the state is on disk.
+    pub(super) urgent: Notify,
     /// Why the state is not on disk.
     problem: Mutex<Option<String>>,
     /// Set when tasks are about to be stopped: what becomes of them is not the model's business any more.
@@ -91,6 +99,9 @@ impl Cloud {
             wake: Notify::new(),
             dirty: Notify::new(),
             forwards: Mutex::default(),
+            changes: AtomicU64::new(0),
+            saved: watch::Sender::new(0),
+            urgent: Notify::new(),
             problem: Mutex::default(),
             closing: AtomicBool::new(false),
         }
@@ -146,8 +157,26 @@ impl Cloud {
     /// To be called after every change of a model: what it asks for is done, and it is saved.
     pub(crate) fn changed(&self) {
         self.remember();
+        self.changes.fetch_add(1, Ordering::AcqRel);
         self.wake.notify_one();
         self.dirty.notify_one();
+    }
+
+    /// How many changes there were.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Waits until all changes until now are on disk, so that an answer that says "done" outlives a crash of this process. Where they cannot be saved the status tells, and
+    /// the answer does not wait for long.
+    pub(crate) async fn durable(&self) {
+        let mark = self.changes();
+        let mut saved = self.saved.subscribe();
+        self.urgent.notify_one();
+        let on_disk = saved.wait_for(|saved| *saved >= mark);
+        if tokio::time::timeout(PATIENCE, on_disk).await.is_err() {
+            tracing::warn!("an answer was given before the state was saved");
+        }
     }
 
     /// Why the state is not on disk, when it is not.

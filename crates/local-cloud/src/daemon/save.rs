@@ -1,6 +1,7 @@
 //! The state on disk: one file for each service, written when it changed, and a journal for the logs.
 //!
-//! A change is on disk at most 200 ms after it was made, so a killed daemon loses no more than that.
+//! An answer to a request that changes something is given when the change is on disk, so a killed daemon loses nothing that it told anybody. What tasks write is on disk
+//! at most 200 ms later.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -237,13 +238,18 @@ fn take(
 pub(super) async fn keep_saving(cloud: Arc<Cloud>, files: Arc<tokio::sync::Mutex<Files>>) {
     loop {
         cloud.dirty.notified().await;
-        tokio::time::sleep(TOGETHER).await;
+        tokio::select! {
+            () = tokio::time::sleep(TOGETHER) => {}
+            () = cloud.urgent.notified() => {}
+        }
+        let changes = cloud.changes();
         while let Err(problem) = save_now(&cloud, &files).await {
             tracing::error!(problem, "the state could not be saved");
             cloud.set_problem(Some(problem));
             tokio::time::sleep(LATER).await;
         }
         cloud.set_problem(None);
+        cloud.saved.send_replace(changes);
     }
 }
 

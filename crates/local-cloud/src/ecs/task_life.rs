@@ -456,6 +456,16 @@ impl Ecs {
             .filter(|task| task.status != Status::Stopped)
             .map(|task| task.id.clone())
             .collect();
+        let mut lost: BTreeMap<ServiceKey, usize> = BTreeMap::new();
+        for id in &alive {
+            if let Some((service, _)) = self.membership(id) {
+                *lost.entry(service).or_default() += 1;
+            }
+        }
+        for (service, tasks) in lost {
+            let words = format!("has lost {tasks} tasks: the local cloud was restarted.");
+            self.say(service, &words, now);
+        }
         for id in alive {
             let reason = "The local cloud was restarted.".to_owned();
             self.begin_stop(&id, StopCode::TerminationNotice, reason, By::Decision, now);

@@ -83,6 +83,9 @@ async fn answer_to(cloud: &Cloud, asked: &Asked, received: Received<'_>, id: &st
         }
         instead => outcome(cloud, asked, received, request, (&needs, instead)),
     };
+    if outcome.is_ok() && !reads(&asked.operation) {
+        cloud.durable().await;
+    }
     let lost = injection.instead == Some(Instead::LoseResponse);
     let answer = asked.answer(&outcome, id);
     let outcome = Outcome {
@@ -140,6 +143,12 @@ fn injected(asked: &Asked, instead: Option<Instead>) -> Result<(), ApiError> {
         code,
         message: message.to_owned(),
     })
+}
+
+/// Whether an operation changes nothing.
+fn reads(operation: &str) -> bool {
+    const READ: [&str; 6] = ["Describe", "List", "Get", "BatchGet", "Filter", "Simulate"];
+    READ.iter().any(|start| operation.starts_with(start))
 }
 
 /// Who signed the request.
@@ -206,9 +215,8 @@ fn apply(
     );
     let (operation, place, now) = (asked.operation.as_str(), &cloud.place, now());
     let caller = identity.arn.as_str();
-    let reads = operation.starts_with("Describe") || operation.starts_with("List");
     if asked.service == Service::Ecs
-        && reads
+        && reads(operation)
         && let Some((then, mut ecs)) = cloud.past(now)
     {
         return ecs.apply(operation, request, caller, then);

@@ -285,10 +285,12 @@ async fn put_blob(
     let mut upload = cloud.blobs.upload(id, name, now()).await?;
     receive(cloud, &mut upload, request).await?;
     let size = cloud.blobs.finish(id, &upload, digest).await?;
-    let mut models = cloud.models();
-    models.ecr.add_blob(name, digest, size, &cloud.place)?;
-    drop(models);
+    cloud
+        .models()
+        .ecr
+        .add_blob(name, digest, size, &cloud.place)?;
     cloud.changed();
+    cloud.durable().await;
     let answer = with(
         answer::empty(201),
         "location",
@@ -392,17 +394,15 @@ async fn put_manifest(
             )
         })?
         .to_bytes();
-    let mut models = cloud.models();
-    let stored = models.ecr.put_manifest(
-        name,
-        reference,
-        media.as_deref(),
-        &body,
-        &cloud.place,
-        now(),
-    )?;
-    drop(models);
+    let stored = {
+        let (media, place) = (media.as_deref(), &cloud.place);
+        let mut models = cloud.models();
+        models
+            .ecr
+            .put_manifest(name, reference, media, &body, place, now())?
+    };
     cloud.changed();
+    cloud.durable().await;
     let location = format!("/v2/{name}/manifests/{}", stored.digest);
     let answer = with(answer::empty(201), "location", &location);
     let answer = with(answer, "docker-content-digest", &stored.digest);

@@ -3,18 +3,28 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use local_cloud::client::{self, Error, Instance, Started};
+use local_cloud::client::{self, Error, Instance, Provision, Started};
+use local_cloud::daemon::ProvisionTargetGroup;
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::Test;
-use super::support::{call, options, runtime};
+use super::support::{call, options, runtime, try_call};
 
 pub const TESTS: &[Test] = &[
     (
         "background::it_survives_being_killed",
         it_survives_being_killed,
+    ),
+    (
+        "background::what_was_answered_outlives_a_kill_under_load",
+        what_was_answered_outlives_a_kill_under_load,
+    ),
+    (
+        "background::it_listens_on_the_loopback_only",
+        it_listens_on_the_loopback_only,
     ),
     ("background::a_taken_port_is_named", a_taken_port_is_named),
 ];
@@ -94,6 +104,141 @@ fn it_survives_being_killed() {
     runtime().block_on(second.shutdown()).unwrap();
     assert!(client::find(&home).unwrap().is_none());
     assert!(!Path::new(&format!("/proc/{}/exe", second.pid)).exists());
+}
+
+/// Several clients write all the time; the process is killed; whatever was answered with "done" is there after the next start.
+fn what_was_answered_outlives_a_kill_under_load() {
+    let folder: TempDir = tempfile::tempdir().unwrap();
+    let options = options(&folder);
+    let home = options.home.clone();
+    let _stopped = Stopped(&home);
+    let (first, _) = client::start(&options).unwrap();
+    let ecs = |operation: &str| format!("AmazonEC2ContainerServiceV20141113.{operation}");
+    let answered = AtomicUsize::new(0);
+    let (done, over) = (&answered, AtomicBool::new(false));
+    let written: Vec<Vec<String>> = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..4)
+            .map(|writer| {
+                let (first, over) = (&first, &over);
+                scope.spawn(move || {
+                    let mut mine = Vec::new();
+                    for number in 0.. {
+                        let name = format!("w{writer}-{number}");
+                        let request = match writer {
+                            0 | 1 => (
+                                ecs("RegisterTaskDefinition"),
+                                json!({"family": name, "containerDefinitions": [{"name": "a", "image": "a", "memory": 64}]}),
+                            ),
+                            2 => (
+                                "AmazonSSM.PutParameter".to_owned(),
+                                json!({"Name": name, "Value": "v", "Type": "String"}),
+                            ),
+                            _ => (
+                                "AmazonEC2ContainerRegistry_V20150921.CreateRepository".to_owned(),
+                                json!({"repositoryName": name}),
+                            ),
+                        };
+                        match try_call(first, &request.0, &request.1) {
+                            Some((200, _)) => mine.push(name),
+                            Some(other) => panic!("{other:?}"),
+                            None => break,
+                        }
+                        done.fetch_add(1, Ordering::AcqRel);
+                        if over.load(Ordering::Acquire) {
+                            break;
+                        }
+                    }
+                    mine
+                })
+            })
+            .collect();
+        while answered.load(Ordering::Acquire) < 200 {
+            std::thread::yield_now();
+        }
+        let pid = first.pid.to_string();
+        let killed = Command::new("kill").args(["-KILL", &pid]).status();
+        assert!(killed.unwrap().success());
+        over.store(true, Ordering::Release);
+        writers
+            .into_iter()
+            .map(|writer| writer.join().unwrap())
+            .collect()
+    });
+    while client::find(&home).unwrap().is_some() {
+        std::thread::yield_now();
+    }
+
+    let (second, _) = client::start(&options).unwrap();
+    for (writer, names) in written.iter().enumerate() {
+        assert!(!names.is_empty());
+        for name in names {
+            let (target, request) = match writer {
+                0 | 1 => (
+                    ecs("DescribeTaskDefinition"),
+                    json!({"taskDefinition": name}),
+                ),
+                2 => ("AmazonSSM.GetParameter".to_owned(), json!({"Name": name})),
+                _ => (
+                    "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories".to_owned(),
+                    json!({"repositoryNames": [name]}),
+                ),
+            };
+            let (status, answer) = call(&second, &target, &request);
+            assert_eq!(status, 200, "{name}: {answer}");
+        }
+    }
+    runtime().block_on(second.shutdown()).unwrap();
+}
+
+/// The sockets of the daemon and of all that it started, as the kernel lists them.
+fn it_listens_on_the_loopback_only() {
+    let folder: TempDir = tempfile::tempdir().unwrap();
+    let options = options(&folder);
+    let _stopped = Stopped(&options.home);
+    let (instance, _) = client::start(&options).unwrap();
+    let group = ProvisionTargetGroup {
+        name: "api".to_owned(),
+        listen_port: 0,
+        health_check_path: "/".to_owned(),
+    };
+    let wanted = Provision {
+        cluster: "local".to_owned(),
+        target_group: Some(group),
+        postgres: None,
+        log_groups: Vec::new(),
+    };
+    let provisioned = runtime().block_on(instance.provision(&wanted)).unwrap();
+    let balancer = provisioned.url.unwrap();
+    let balancer: u16 = balancer.rsplit(':').next().unwrap().parse().unwrap();
+
+    let folder = format!("/proc/{}/fd", instance.pid);
+    let sockets: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .filter_map(|link| {
+            let name = link.to_str()?.strip_prefix("socket:[")?;
+            Some(name.strip_suffix(']')?.to_owned())
+        })
+        .collect();
+    let mut ports = Vec::new();
+    for table in ["tcp", "tcp6"] {
+        let table = std::fs::read_to_string(format!("/proc/{}/net/{table}", instance.pid));
+        for line in table.unwrap_or_default().lines().skip(1) {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            // 0A is LISTEN; the tenth column names the socket.
+            if columns[3] != "0A" || !sockets.contains(&columns[9].to_owned()) {
+                continue;
+            }
+            let (address, port) = columns[1].split_once(':').unwrap();
+            assert_eq!(address, "0100007F", "{line}");
+            ports.push(u16::from_str_radix(port, 16).unwrap());
+        }
+    }
+    ports.sort_unstable();
+    let mut expected = [instance.port, balancer];
+    expected.sort_unstable();
+    assert_eq!(ports, expected);
+    runtime().block_on(instance.shutdown()).unwrap();
 }
 
 fn a_taken_port_is_named() {

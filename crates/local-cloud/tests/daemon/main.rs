@@ -10,6 +10,7 @@ mod background;
 mod calls;
 mod deployment;
 mod provisioning;
+mod refusals;
 mod registry;
 mod support;
 mod web_identity;
@@ -29,6 +30,7 @@ const TESTS: &[&[Test]] = &[
     calls::TESTS,
     deployment::TESTS,
     provisioning::TESTS,
+    refusals::TESTS,
     registry::TESTS,
     web_identity::TESTS,
 ];

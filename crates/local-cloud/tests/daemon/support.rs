@@ -96,6 +96,14 @@ pub fn call(instance: &Instance, target: &str, request: &Value) -> (u16, Value) 
     (answer.status, serde_json::from_slice(&answer.body).unwrap())
 }
 
+/// The same; `None` when the connection breaks.
+pub fn try_call(instance: &Instance, target: &str, request: &Value) -> Option<(u16, Value)> {
+    let body = request.to_string();
+    let headers = signed(instance, target, body.as_bytes());
+    let answer = try_send(instance, "POST", "/", &headers, body.as_bytes()).ok()?;
+    Some((answer.status, serde_json::from_slice(&answer.body).ok()?))
+}
+
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -128,7 +136,17 @@ pub fn send(
     headers: &Headers,
     body: &[u8],
 ) -> Answer {
-    let mut stream = TcpStream::connect(("127.0.0.1", instance.port)).unwrap();
+    try_send(instance, method, path, headers, body).unwrap()
+}
+
+fn try_send(
+    instance: &Instance,
+    method: &str,
+    path: &str,
+    headers: &Headers,
+    body: &[u8],
+) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(("127.0.0.1", instance.port))?;
     let mut head = format!(
         "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nconnection: close\r\ncontent-length: {}\r\n",
         instance.port,
@@ -138,21 +156,21 @@ pub fn send(
         head.extend([name, ": ", value, "\r\n"]);
     }
     head.push_str("\r\n");
-    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(head.as_bytes())?;
     // A server that refuses may close before it has read everything.
     let _ = stream.write_all(body);
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
+    stream.read_to_end(&mut answer)?;
     let end = answer
         .windows(4)
         .position(|four| four == b"\r\n\r\n")
-        .unwrap();
+        .ok_or(std::io::ErrorKind::UnexpectedEof)?;
     let head = String::from_utf8(answer[..end].to_vec()).unwrap();
-    Answer {
+    Ok(Answer {
         status: head[9..12].parse().unwrap(),
         head,
         body: answer[end + 4..].to_vec(),
-    }
+    })
 }
 
 /// Asks a load balancer for `/`: status and body.
@@ -186,17 +204,45 @@ pub fn signed(instance: &Instance, target: &str, body: &[u8]) -> Headers {
 
 /// The headers of a signed request to `/`.
 pub fn signed_with(key: &Key, instance: &Instance, target: &str, body: &[u8]) -> Headers {
+    let scope = Scope {
+        region: &instance.region,
+        service: None,
+        late_by: 0,
+    };
+    signed_for(key, &scope, instance, target, body)
+}
+
+/// What a signature is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    pub region: &'a str,
+    /// The target's own without one.
+    pub service: Option<&'a str>,
+    /// Seconds that its date is behind the clock.
+    pub late_by: i64,
+}
+
+/// The headers of a request to `/` with a signature of this scope.
+pub fn signed_for(
+    key: &Key,
+    scope: &Scope<'_>,
+    instance: &Instance,
+    target: &str,
+    body: &[u8],
+) -> Headers {
     let service = match target.split('.').next().unwrap() {
         "AmazonEC2ContainerServiceV20141113" => "ecs",
         "AmazonEC2ContainerRegistry_V20150921" => "ecr",
         "AmazonSSM" => "ssm",
         "Logs_20140328" => "logs",
+        "GraniteServiceVersion20100801" => "monitoring",
         other => other,
     };
-    let date = jiff::Timestamp::now()
+    let service = scope.service.unwrap_or(service);
+    let date = (jiff::Timestamp::now() - jiff::SignedDuration::from_secs(scope.late_by))
         .strftime("%Y%m%dT%H%M%SZ")
         .to_string();
-    let scope = format!("{}/{}/{service}/aws4_request", &date[..8], instance.region);
+    let scope = format!("{}/{}/{service}/aws4_request", &date[..8], scope.region);
     let (token_name, token_line) = match &key.token {
         Some(token) => (
             "x-amz-security-token;",

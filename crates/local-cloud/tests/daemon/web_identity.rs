@@ -25,6 +25,7 @@ fn token(cloud: &Cloud, audience: &str) -> String {
         issuer: None,
         audience: audience.to_owned(),
         subject: "repo:acme/api:ref:refs/heads/main".to_owned(),
+        claims: std::collections::BTreeMap::new(),
         seconds: 60,
     };
     let token = cloud.instance.token(&wanted);

@@ -26,6 +26,8 @@ async fn failures_that_pass_are_tried_again_with_a_fresh_session() {
         ("PUT", "uploads", Fault::Answer(503, None, "throttled")),
         ("HEAD", "blobs", Fault::Answer(500, None, "")),
         ("PUT", "manifests", Fault::Close),
+        // The look before the push, and the one after it.
+        ("HEAD", "manifests/sha256", Fault::Answer(404, None, "")),
         ("HEAD", "manifests/sha256", Fault::Answer(404, None, "")),
     ];
     let server = Server::start(Script {
@@ -158,7 +160,8 @@ async fn refusals_have_their_own_words() {
         .await
         .unwrap_err();
     assert!(matches!(error, Error::RepositoryNotFound { .. }), "{error}");
-    assert_eq!(server.count("POST", ""), 3, "not tried again");
+    // The first refusal ends the other two blobs, wherever they are.
+    assert!(server.count("POST", "") <= 3, "not tried again");
 
     let denied = r#"{"errors":[{"code":"DENIED","message":"not authorized to perform: ecr:InitiateLayerUpload"}]}"#;
     let faults = vec![("POST", "uploads", Fault::Answer(403, None, denied)); 3];

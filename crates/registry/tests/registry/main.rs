@@ -134,6 +134,11 @@ async fn a_second_push_uploads_nothing() {
     );
     assert!(second.changed_tags.is_empty());
     assert_eq!(server.count("P", ""), 0, "neither POST nor PUT");
+    assert_eq!(
+        server.count("", ""),
+        3,
+        "one look for the image, one for each tag"
+    );
 }
 
 /// Another version of the program: the layer with the program and the configuration are sent, and nothing else.

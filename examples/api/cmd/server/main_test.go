@@ -131,11 +131,16 @@ func (p *process) wantExit(code int) {
 	}
 }
 
+// wantLog gives the log time to arrive: it comes through a pipe, which an
+// answer over HTTP may overtake.
 func (p *process) wantLog(parts ...string) {
 	p.t.Helper()
 	for _, part := range parts {
-		if !strings.Contains(p.log(), part) {
-			p.t.Errorf("want %s in the log", part)
+		for deadline := time.Now().Add(5 * time.Second); !strings.Contains(p.log(), part); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				p.t.Errorf("want %s in the log", part)
+				break
+			}
 		}
 	}
 }

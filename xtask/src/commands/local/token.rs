@@ -16,6 +16,9 @@ pub struct Args {
     /// Who says so, such as `https://token.actions.githubusercontent.com`; this instance when left out.
     #[arg(long)]
     issuer: Option<String>,
+    /// More that it says, such as `ref=refs/heads/main`. May be repeated.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = crate::commands::deploy::variable)]
+    claim: Vec<(String, String)>,
     /// How long it is valid.
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=86400))]
     valid: u64,
@@ -28,6 +31,7 @@ pub async fn run(args: Args, instance: &Instance) -> anyhow::Result<()> {
             issuer: args.issuer,
             audience: args.audience,
             subject: args.subject,
+            claims: args.claim.into_iter().collect(),
             seconds: args.valid,
         })
         .await?;
