@@ -71,12 +71,12 @@ fn longshore_gets_through_what_the_registry_and_ecs_refuse_for_a_while() {
     project.deploy(&[]).expect(0);
     let none = project.run(&["local", "fault", "add", "throttle", "UpdateService"]);
     assert!(
-        none.code != Some(0) && none.stderr.contains("not an action"),
+        none.code == Some(2) && none.stderr.contains("not an action"),
         "{none:?}"
     );
     let none = project.run(&["local", "fault", "clear", "99"]);
     assert!(
-        none.code != Some(0) && none.stderr.contains("no fault 99"),
+        none.code == Some(2) && none.stderr.contains("no fault 99"),
         "{none:?}"
     );
 }

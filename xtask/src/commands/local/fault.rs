@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use clap::{Subcommand, ValueEnum};
-use local_cloud::client::{AlarmState, Fault, FaultKind, Instance, Requests};
+use local_cloud::client::{AlarmState, Error, Fault, FaultKind, Instance, Requests};
 
 use crate::commands::OutputFormat;
+use crate::exit::bad_input;
 use crate::ui;
 
 /// Arguments of `local fault`.
@@ -162,7 +163,10 @@ impl From<Add> for FaultKind {
 pub async fn run(args: Args, instance: &Instance) -> anyhow::Result<()> {
     match args.command {
         FaultCommand::Add(add) => {
-            let added = instance.add_fault(&add.into()).await?;
+            let added = instance
+                .add_fault(&add.into())
+                .await
+                .map_err(asked_wrongly)?;
             match added.id {
                 Some(id) => {
                     ui::say(&format!(
@@ -184,9 +188,9 @@ pub async fn run(args: Args, instance: &Instance) -> anyhow::Result<()> {
         FaultCommand::Clear { id } => {
             let cleared = instance.clear_faults(id).await?;
             if let (Some(id), true) = (id, cleared.is_empty()) {
-                anyhow::bail!(
+                return Err(bad_input(format!(
                     "there is no fault {id}; `cargo xtask local fault list` shows those that there are"
-                );
+                )));
             }
             ui::say(&match cleared.len() {
                 0 => "nothing was wrong".to_owned(),
@@ -196,6 +200,14 @@ pub async fn run(args: Args, instance: &Instance) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What cannot be made so was asked for wrongly; anything else is not the caller's fault.
+fn asked_wrongly(error: Error) -> anyhow::Error {
+    match error {
+        Error::Refused(why) => bad_input(why),
+        other => other.into(),
+    }
 }
 
 fn line(fault: &Fault) -> String {
