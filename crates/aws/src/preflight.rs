@@ -33,7 +33,7 @@ impl Aws {
             target_groups,
             way_back,
             alarms,
-            image_platform: None,
+            image_platforms: Vec::new(),
         }
     }
 

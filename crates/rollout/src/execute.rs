@@ -55,6 +55,7 @@ pub async fn execute<C: Cloud>(plan: &Plan, cloud: &C, tell: &mut dyn FnMut(Even
         stage: None,
         before: None,
         ran: Vec::new(),
+        tasks_began: false,
         unknown: None,
         deaf: false,
         alarms_before: BTreeSet::new(),
@@ -88,6 +89,8 @@ struct Execution<'a, C> {
     before: Option<DeploymentView>,
     /// The tasks that have run before the release, in order.
     ran: Vec<&'a BeforeTask>,
+    /// Whether a task before the release was asked for.
+    tasks_began: bool,
     /// A task of which it is not known whether it has done its work.
     unknown: Option<String>,
     /// Whether an interrupt is no news any more: the way back is not interrupted.

@@ -87,8 +87,8 @@ pub struct Answers {
     pub way_back: Option<Seen<String>>,
     /// Names of the alarms that there are.
     pub alarms: Option<Seen<BTreeSet<String>>>,
-    /// Operating system and architecture that the image was built for: `linux/arm64`.
-    pub image_platform: Option<String>,
+    /// Operating systems and architectures that the image was built for: `linux/arm64`. Empty when that is not known.
+    pub image_platforms: Vec<String>,
 }
 
 /// A target group, as far as it must agree with the service.
@@ -263,21 +263,18 @@ fn alarms(plan: &Plan, answers: &Answers, found: &mut Vec<Finding>) {
 
 /// Whether the image can run on the machines that the task definition asks for.
 fn architecture(document: &Value, answers: &Answers, found: &mut Vec<Finding>) {
-    let Some(platform) = &answers.image_platform else {
-        return;
-    };
     let wanted = document["runtimePlatform"]["cpuArchitecture"]
         .as_str()
         .unwrap_or("X86_64");
-    let built = if platform.ends_with("/arm64") {
-        "ARM64"
-    } else {
-        "X86_64"
-    };
-    if wanted != built {
+    let fits = |platform: &String| platform.ends_with("/arm64") == (wanted == "ARM64");
+    let platforms = &answers.image_platforms;
+    if !platforms.is_empty() && !platforms.iter().any(fits) {
         found.push(error(
             "architecture",
-            format!("the image is built for {platform}, and the task definition asks for {wanted} (`runtimePlatform.cpuArchitecture`)"),
+            format!(
+                "the image is built for {}, and the task definition asks for {wanted} (`runtimePlatform.cpuArchitecture`)",
+                platforms.join(", ")
+            ),
             "change `build.platform` in pipeline.toml, or the task definition",
         ));
     }

@@ -92,7 +92,7 @@ pub fn judge(watched: &Watched, seen: &Observation<'_>, now: Millis) -> Verdict 
     };
     // Also of a deployment that ECS calls complete while its tasks are gone and do not come back.
     if verdict == Verdict::Going && now >= watched.deadline {
-        return Verdict::Failed(late(watched, own, service, seen));
+        return Verdict::Failed(late(watched, own, seen));
     }
     verdict
 }
@@ -137,6 +137,10 @@ fn ended_by_ecs(watched: &Watched, own: &DeploymentView, seen: &Observation<'_>)
             .and_then(|record| record.reason.clone())
             .or_else(|| own.reason.clone());
         let words = words.unwrap_or_else(|| "ECS gave no reason".to_owned());
+        // Tasks that found no room count as failed for the breaker, too.
+        if let Some(no_room) = no_room(watched, seen) {
+            return no_room;
+        }
         let code = if words.contains("circuit breaker") || words.contains("tasks failed to start") {
             CauseCode::CircuitBreaker
         } else if words.to_lowercase().contains("alarm") {
@@ -227,22 +231,22 @@ fn best_evidence(watched: &Watched, seen: &Observation<'_>) -> Option<Cause> {
     failures.into_iter().next()
 }
 
-fn late(
-    watched: &Watched,
-    own: &DeploymentView,
-    service: &ServiceView,
-    seen: &Observation<'_>,
-) -> Cause {
+/// ECS's own words that a task of the service found no room, since the deployment began.
+fn no_room(watched: &Watched, seen: &Observation<'_>) -> Option<Cause> {
+    let event = seen.service?.events.iter().find(|event| {
+        event.at >= watched.since && event.message.contains("unable to place a task")
+    })?;
+    Some(Cause::new(CauseCode::Capacity, event.message.clone()))
+}
+
+fn late(watched: &Watched, own: &DeploymentView, seen: &Observation<'_>) -> Cause {
     let waited = (watched.deadline - watched.since) / 1000;
     if let Some(mut cause) = best_evidence(watched, seen) {
         cause.message = format!("not done after {waited} s; {}", cause.message);
         return cause;
     }
-    let place = service.events.iter().find(|event| {
-        event.at >= watched.since && event.message.contains("unable to place a task")
-    });
-    if let Some(event) = place {
-        return Cause::new(CauseCode::Capacity, event.message.clone());
+    if let Some(no_room) = no_room(watched, seen) {
+        return no_room;
     }
     Cause::new(
         CauseCode::Timeout,

@@ -167,8 +167,8 @@ impl Preparation<'_> {
             .aws
             .preflight(&ready.cloud.cluster, &questions)
             .await;
-        let platform = self.service.pipeline.build.platform.unwrap_or_default();
-        answers.image_platform = Some(platform.name().to_owned());
+        let platforms = self.service.pipeline.build.platforms();
+        answers.image_platforms = platforms.iter().map(|one| one.name().to_owned()).collect();
         let found = preflight::findings(&document, facts, plan, &answers);
         let errors = found
             .iter()

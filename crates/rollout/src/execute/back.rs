@@ -1,7 +1,7 @@
 //! The way back: set on its way by the gentlest means that works, and verified as success is.
 
 use super::before::no_way_back;
-use super::{Call, Cloud, End, Event, Execution, LEAST_TIME_BACK, pause};
+use super::{Call, Cloud, End, Event, Execution, LAG, LEAST_TIME_BACK, pause};
 use crate::cause::{Cause, CauseCode};
 use crate::facts::{DeploymentView, RolloutState, ServiceDeploymentView, ServiceView};
 use crate::plan::{Marker, OnFailure, ServiceSettings};
@@ -10,8 +10,7 @@ use crate::verdict::Watched;
 impl<C: Cloud> Execution<'_, C> {
     /// The end of a run that started no deployment, or does not know whether it did.
     pub(super) async fn unchanged(&mut self, cause: Cause) {
-        let code = cause.code;
-        if code == CauseCode::BeforeTask || self.ended.changed_at.is_some() {
+        if cause.code == CauseCode::BeforeTask || self.ended.changed_at.is_some() {
             self.say(Event::Failed(cause.clone()));
         }
         self.ended.cause = Some(cause);
@@ -21,12 +20,11 @@ impl<C: Cloud> Execution<'_, C> {
             return;
         }
         self.give_up_claim().await;
-        self.ended.end =
-            if code == CauseCode::BeforeTask || !self.ran.is_empty() || self.unknown.is_some() {
-                End::Unreleased
-            } else {
-                End::Refused
-            };
+        self.ended.end = if self.tasks_began {
+            End::Unreleased
+        } else {
+            End::Refused
+        };
         // The old version serves on; what the tasks did may stand in its way.
         let task_definition = self.ended.task_definition.clone().unwrap_or_default();
         if let Err(why) = self.reverse(&task_definition).await {
@@ -38,7 +36,7 @@ impl<C: Cloud> Execution<'_, C> {
 
     /// Evidence, then the way back.
     pub(super) async fn fail(&mut self, watched: &Watched, mut cause: Cause) {
-        if cause.code == CauseCode::Superseded && self.is_back().await {
+        if cause.code == CauseCode::Superseded && self.is_back(watched).await {
             cause = Cause::new(
                 CauseCode::Stopped,
                 "the deployment was ended, and the service went back to the revision before it",
@@ -100,9 +98,20 @@ impl<C: Cloud> Execution<'_, C> {
     }
 
     /// Whether the service works with the revision to return to, whoever brought it there.
-    async fn is_back(&mut self) -> bool {
-        let live = self.live().await;
-        live.is_some() && live == self.plan.way_back
+    async fn is_back(&mut self, watched: &Watched) -> bool {
+        let since = self.cloud.now();
+        loop {
+            let live = self.live().await;
+            if live.is_some() && live == self.plan.way_back {
+                return true;
+            }
+            // The verdict has seen that it is something else by now, so that this is a read that lags.
+            let lags = live.as_ref() == Some(&watched.task_definition);
+            if !lags || self.cloud.now() >= since + LAG {
+                return false;
+            }
+            self.pause(1_000).await;
+        }
     }
 
     async fn go_back(&mut self, watched: &Watched, back: &str) -> Result<(), String> {

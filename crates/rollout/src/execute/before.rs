@@ -29,6 +29,7 @@ impl<'a, C: Cloud> Execution<'a, C> {
         task: &'a BeforeTask,
         task_definition: &str,
     ) -> Result<(), Cause> {
+        self.tasks_began = true;
         match self
             .run_task(task, &task.name, &task.command, task_definition)
             .await

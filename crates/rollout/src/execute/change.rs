@@ -132,7 +132,7 @@ impl<C: Cloud> Execution<'_, C> {
         ))
     }
 
-    /// Tags the revision with where it came from, and sees whether another run is just about to deploy a revision of the same plan: the one that registered first goes on.
+    /// Tags the revision with where it came from, and sees whether another run is just about to deploy over the same PRIMARY: the one that registered first goes on.
     ///
     /// UpdateService knows no condition, so two runs could both find the guard as they expect it. Revisions have an order that ECS gives them, and that is the same for all.
     async fn claim(&mut self, arn: &str) -> Result<(), Cause> {
@@ -161,7 +161,7 @@ impl<C: Cloud> Execution<'_, C> {
             .sum();
         for number in (1..number).rev().take(MOST_RIVALS) {
             let name = format!("{family}:{number}");
-            let Some(mut other) = self.revision(&name).await else {
+            let Some(other) = self.revision(&name).await else {
                 break;
             };
             let age = own.registered_at.saturating_sub(other.registered_at);
@@ -171,18 +171,40 @@ impl<C: Cloud> Execution<'_, C> {
             // Registered a moment ago, and its tags are still on their way.
             if !other.tags.contains_key(MANAGED_TAG) && age < 3_000 {
                 self.pause(1_500).await;
-                other = self.revision(&name).await.unwrap_or(other);
             }
-            if other.status == "ACTIVE" && other.tags.get(GUARD_TAG) == Some(&guard) {
+            self.let_pass(&name, &guard, LAG + before - age).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until another run has deployed what it registered, which moves the guard, or has given up; or until it must be dead.
+    async fn let_pass(&mut self, name: &str, guard: &str, limit: Millis) -> Result<(), Cause> {
+        let since = self.cloud.now();
+        let mut said = false;
+        while let Some(other) = self.revision(name).await {
+            let claims = other.status == "ACTIVE"
+                && other
+                    .tags
+                    .get(GUARD_TAG)
+                    .is_some_and(|claimed| claimed == guard);
+            if !claims || self.cloud.now().saturating_sub(since) >= limit {
+                return Ok(());
+            }
+            if !said {
+                self.say(Event::Note(format!(
+                    "another run registered {} a moment before this one; waiting until it has deployed that or has given up",
+                    words::revision(&other.arn)
+                )));
+                said = true;
+            }
+            self.pause(2_000).await;
+            if self.interrupted() {
                 return Err(Cause::new(
-                    CauseCode::Refused,
-                    format!(
-                        "another run registered {} {} s before this one and is about to deploy it; nothing was changed, run again when it has ended",
-                        words::revision(&other.arn),
-                        age / 1000
-                    ),
+                    CauseCode::Interrupted,
+                    "interrupted before anything was changed",
                 ));
             }
+            self.guard().await?;
         }
         Ok(())
     }

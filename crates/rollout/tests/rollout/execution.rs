@@ -28,6 +28,8 @@ struct Script {
     stopped: Vec<TaskView>,
     /// From this time on these have stopped, too.
     stopped_later: (u64, Vec<TaskView>),
+    /// Whether the service is as it was until it is updated, however often it is looked at.
+    old_until_update: bool,
     /// Revisions by ARN.
     revisions: Vec<(String, RevisionView)>,
     records: Vec<ServiceDeploymentView>,
@@ -71,6 +73,9 @@ impl Script {
     }
 
     fn describe(&self) -> Option<ServiceView> {
+        if self.old_until_update && self.called("Update") == 0 {
+            return Some(old());
+        }
         let mut services = self.services.borrow_mut();
         if services.len() > 1 {
             services.pop_front()
@@ -767,18 +772,43 @@ fn another_run_that_registered_first_goes_on_alone() {
         registered_at: 100_000,
         ..RevisionView::default()
     };
-    for (guard, registered_at, end) in [
-        ("ecs-svc/1", 95_000, End::Refused),
-        ("ecs-svc/0", 95_000, End::Succeeded),
-        ("ecs-svc/1", 20_000, End::Succeeded),
+    // The other deploys while this one waits.
+    let script = Script {
+        revisions: vec![(arn(2), own.clone()), (arn(1), rival("ecs-svc/1", 95_000))],
+        ..Script::new([old(), old(), old(), done()])
+    };
+    let (ended, events) = run(&plan(), &script);
+    assert_eq!(
+        (ended.end, script.called("Update")),
+        (End::Refused, 0),
+        "{ended:?}"
+    );
+    assert!(
+        events
+            .iter()
+            .any(|event| matches!(event, Event::Note(text) if text.contains("another run")))
+    );
+
+    // It is about another deployment, or too old: no reason to wait. Or it never does anything: it must be dead.
+    for (guard, registered_at, waits) in [
+        ("ecs-svc/0", 95_000, false),
+        ("ecs-svc/1", 20_000, false),
+        ("ecs-svc/1", 95_000, true),
     ] {
         let script = Script {
             revisions: vec![(arn(2), own.clone()), (arn(1), rival(guard, registered_at))],
-            ..good()
+            running: vec![running(2, "sha256:new"), running(2, "sha256:new")],
+            old_until_update: true,
+            ..Script::new([rolling(), done()])
         };
         let (ended, _) = run(&plan(), &script);
-        assert_eq!(ended.end, end, "{guard} {registered_at} {ended:?}");
-        assert_eq!(script.called("Update"), usize::from(end == End::Succeeded));
+        assert_eq!(
+            ended.end,
+            End::Succeeded,
+            "{guard} {registered_at} {ended:?}"
+        );
+        let waited = ended.changed_at.unwrap_or_default();
+        assert_eq!(waited >= 50_000, waits, "{waited}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod execution;
 mod planning;
+mod preflight;
 mod verdicts;
 
 use rollout::facts::{ContainerView, DeploymentView, RolloutState, ServiceView, TaskView};
