@@ -199,11 +199,16 @@ fn whole_member(text: &str, span: &Range<usize>) -> Range<usize> {
 pub(crate) fn unwrapped(text: &str, outer: &Range<usize>, inner: &str) -> String {
     let last_line = inner.rsplit('\n').next().unwrap_or_default();
     let indent = &last_line[..last_line.len() - last_line.trim_start_matches([' ', '\t']).len()];
-    let lines: Vec<&str> = inner
-        .split('\n')
-        .map(|line| line.strip_prefix(indent).unwrap_or(line))
-        .collect();
-    [&text[..outer.start], &lines.join("\n"), &text[outer.end..]].concat()
+    let line = format!("\n{indent}");
+    let mut moved = String::with_capacity(inner.len());
+    for (kind, span) in pieces(inner) {
+        match kind {
+            Kind::Space | Kind::Comment => moved.push_str(&inner[span].replace(&line, "\n")),
+            // A line end in a string is part of it.
+            Kind::Comma | Kind::Close | Kind::Other => moved.push_str(&inner[span]),
+        }
+    }
+    [&text[..outer.start], &moved, &text[outer.end..]].concat()
 }
 
 #[cfg(test)]

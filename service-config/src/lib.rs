@@ -273,7 +273,8 @@ impl Loading<'_> {
                     "unreadable-file",
                     &["service", "task-definition"],
                     problem.message.clone(),
-                );
+                )
+                .help("a task definition stands beside the pipeline file, as task-definition.json or as `task-definition` under [service] names it");
             }
             return None;
         };

@@ -9,3 +9,11 @@ fn no_file_makes_a_panic() {
         cases::run(seed);
     }
 }
+
+/// What long runs found, and was mended.
+#[test]
+fn what_was_found_once_is_not_found_again() {
+    for seed in [48_243, 3_206_918, 7_210_567] {
+        cases::run(seed);
+    }
+}

@@ -171,3 +171,73 @@ pub fn assert_reviewed(root: &Path) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(path: &Path, text: &str) {
+        let folder = path.parent().expect("it is in a folder");
+        std::fs::create_dir_all(folder).expect("the folder can be made");
+        std::fs::write(path, text).expect("the file can be written");
+    }
+
+    fn service(root: &Path, name: &str) -> PathBuf {
+        let folder = root.join(name);
+        let pipeline = format!(
+            "[service]\nname = \"{name}\"\n[build]\npackage = \".\"\n[registry]\nrepository = \"{name}\"\n[deploy]\ncontainer = \"app\"\n[environments.a]\n[environments.b]\n"
+        );
+        write(&folder.join("pipeline.toml"), &pipeline);
+        let task =
+            "{\"family\": \"${service}-${env}\", \"containerDefinitions\": [{\"name\": \"app\"}]}";
+        write(&folder.join("task-definition.json"), task);
+        folder.join("pipeline.toml")
+    }
+
+    fn all(pipelines: &[PathBuf]) -> Vec<Document> {
+        let services = load(pipelines).into_iter().map(|one| one.service);
+        services
+            .flat_map(|service| documents(&service.expect("it has no mistakes")).expect("readable"))
+            .collect()
+    }
+
+    /// Every service in every environment is new, then as reviewed, then changed; what else lies in the folder is left over.
+    #[test]
+    fn every_service_and_environment_is_compared() {
+        let root = tempfile::tempdir().expect("a folder can be made");
+        let pipelines = [service(root.path(), "one"), service(root.path(), "two")];
+        let documents = all(&pipelines);
+        assert_eq!(documents.len(), 4);
+        for document in &documents {
+            assert_eq!(document.reviewed, None);
+            write(&document.snapshot, &document.file());
+        }
+        assert!(all(&pipelines).iter().all(Document::is_reviewed));
+        // As git checks files out on some machines.
+        let crlf = documents[0].file().replace('\n', "\r\n");
+        write(&documents[0].snapshot, &crlf);
+        assert!(all(&pipelines).iter().all(Document::is_reviewed));
+        let changed = documents[3].file().replace("two-b", "two-c");
+        write(&documents[3].snapshot, &changed);
+        write(&root.path().join("two/snapshots/gone.snap"), "");
+        let now = all(&pipelines);
+        let reviewed: Vec<bool> = now.iter().map(Document::is_reviewed).collect();
+        assert_eq!(reviewed, [true, true, true, false]);
+        let difference = now[3].difference();
+        assert!(difference.contains("-  \"family\": \"two-c\",\n+  \"family\": \"two-b\","));
+        let left: Vec<PathBuf> = load(&pipelines)
+            .iter()
+            .filter_map(|one| one.service.as_ref())
+            .flat_map(|service| left_over(service).expect("readable"))
+            .collect();
+        assert_eq!(left, [root.path().join("two/snapshots/gone.snap")]);
+    }
+
+    #[test]
+    fn mistakes_are_told_and_not_compared() {
+        let root = tempfile::tempdir().expect("a folder can be made");
+        let pipeline = service(root.path(), "one");
+        write(&root.path().join("one/task-definition.json"), "{}");
+        assert_eq!(errors(&load(&[pipeline])).len(), 2);
+    }
+}

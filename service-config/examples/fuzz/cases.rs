@@ -170,6 +170,9 @@ pub fn run(seed: u64) {
             &of("task-definition.json", &task_definition),
         );
         assert!(again.clean.is_empty(), "{:?}", again.clean);
-        assert_eq!(documents, rendered(&again));
+        // A file with an error may have lost it: of two members of one name, one was null.
+        if documents.is_some() {
+            assert_eq!(documents, rendered(&again));
+        }
     }
 }
