@@ -196,12 +196,6 @@ impl Work<'_> {
         };
         let span = member.node.span.clone();
         let Some(size) = in_units(&written, units(&member.key)) else {
-            if matches!(member.node.value, Value::String(_)) {
-                let problem = bad_size(&member.key, &written);
-                let problem =
-                    Diagnostic::error("bad-size", self.source, span, problem.0).help(problem.1);
-                self.problems.push(problem);
-            }
             return;
         };
         let message = format!("`{}` is read as \"{size}\"", member.key);

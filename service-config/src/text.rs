@@ -12,6 +12,16 @@ pub(crate) enum Encoding {
 
 /// The text, and how it was written; none when it is no Unicode text.
 pub(crate) fn decode(bytes: Vec<u8>) -> Option<(String, Encoding)> {
+    let (text, encoding) = one_mark_less(bytes)?;
+    // Tools that add a mark to a file that has one leave two.
+    let text = match encoding {
+        Encoding::Plain => text,
+        _ => text.trim_start_matches('\u{feff}').to_owned(),
+    };
+    Some((text, encoding))
+}
+
+fn one_mark_less(bytes: Vec<u8>) -> Option<(String, Encoding)> {
     match bytes.as_slice() {
         [0xEF, 0xBB, 0xBF, rest @ ..] => {
             let text = std::str::from_utf8(rest).ok()?;
@@ -50,6 +60,10 @@ mod tests {
             (text.as_bytes().to_vec(), Encoding::Plain),
             (
                 [b"\xEF\xBB\xBF", text.as_bytes()].concat(),
+                Encoding::Utf8Mark,
+            ),
+            (
+                [b"\xEF\xBB\xBF\xEF\xBB\xBF", text.as_bytes()].concat(),
                 Encoding::Utf8Mark,
             ),
             (utf16([0xFF, 0xFE], u16::to_le_bytes), Encoding::Utf16),

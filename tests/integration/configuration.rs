@@ -242,10 +242,13 @@ fn the_bytes_that_ecs_gets_are_those_of_the_snapshot() {
     assert_eq!(sent[0], expected);
 }
 
+/// What one connection's client sent.
+type Kept = Arc<Mutex<Vec<u8>>>;
+
 /// Passes connections on to an AWS on this machine, and keeps what clients send.
 struct Recorder {
     port: u16,
-    sent: Arc<Mutex<Vec<Arc<Mutex<Vec<u8>>>>>>,
+    sent: Arc<Mutex<Vec<Kept>>>,
 }
 
 impl Recorder {

@@ -7,6 +7,7 @@ mod clients;
 mod configuration;
 mod images;
 mod interrupts;
+mod local;
 mod messages;
 mod pipeline;
 mod plans;

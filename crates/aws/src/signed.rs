@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use crate::connect::Aws;
+use crate::connect::is_plain;
 use crate::error::{Error, ErrorKind};
 
 /// Longest wait for one answer.
@@ -76,11 +77,14 @@ impl Signed {
     pub(crate) fn new(config: &SdkConfig) -> Self {
         // An error means that there is one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .user_agent(concat!("longshore/", env!("CARGO_PKG_VERSION")))
-            .timeout(TIMEOUT)
-            .build()
-            .unwrap_or_default();
+            .timeout(TIMEOUT);
+        if config.endpoint_url().is_some_and(is_plain) {
+            // As in `connect`: reading this machine's certificates would take longer than all requests.
+            http = http.tls_certs_only([]);
+        }
+        let http = http.build().unwrap_or_default();
         Self {
             http,
             region: config.region().map(ToString::to_string).unwrap_or_default(),

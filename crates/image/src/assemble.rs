@@ -6,15 +6,16 @@
 //! The result depends only on the [`ImageSpec`], the bytes of the binary and `Cargo.lock`; not on the machine, the
 //! folder or the time.
 
+mod under;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use crate::base::{self, Base, BaseImage, CA_BUNDLE, NONROOT};
+use crate::base::{self, Base, CA_BUNDLE, NONROOT};
 use crate::cache::Cache;
-use crate::codec::{self, Compression};
+use crate::codec::Compression;
 use crate::content::{self, FilesError};
 use crate::digest::Digest;
 use crate::elf::{self, ElfError};
@@ -27,6 +28,7 @@ use crate::oci::{
 use crate::platform::Platform;
 use crate::probe;
 use crate::tree::{self, Found, ImageFile, TreeError};
+use under::{base_history, base_layer, base_layers, base_tars, check_base};
 
 /// What an image is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,9 +218,6 @@ impl From<FilesError> for AssembleError {
     }
 }
 
-/// More than this in one layer of a base is no base: a bomb, or a mistake.
-const LARGEST_LAYER: u64 = 8 << 30;
-
 /// Folders at the root of a file system. A binary of this name would take their place.
 const ROOT_FOLDERS: [&str; 21] = [
     "bin", "boot", "busybox", "dev", "etc", "home", "lib", "lib32", "lib64", "media", "mnt", "opt",
@@ -333,53 +332,6 @@ fn files_of(spec: &ImageSpec) -> Result<BTreeMap<String, Found>, AssembleError> 
     Ok(files)
 }
 
-/// The base's layers, compressed in the way that is wanted.
-fn base_layers(
-    base: &BaseImage,
-    compression: Compression,
-    cache: &Cache,
-) -> Result<Vec<Layer>, AssembleError> {
-    base.layers
-        .iter()
-        .map(|layer| {
-            if layer.media_type == compression.media_type() {
-                return Ok(layer.clone());
-            }
-            Ok(cache.layer(&base_tar(base, layer)?, compression)?)
-        })
-        .collect()
-}
-
-/// The tars of the base's layers.
-fn base_tars(base: &Base) -> Result<Vec<Vec<u8>>, AssembleError> {
-    match base {
-        Base::Embedded => Ok(vec![base::embedded_tar()?]),
-        Base::Registry(base) => base
-            .layers
-            .iter()
-            .map(|layer| base_tar(base, layer))
-            .collect(),
-    }
-}
-
-fn base_tar(base: &BaseImage, layer: &Layer) -> Result<Vec<u8>, AssembleError> {
-    let tar = codec::decompress(&layer.media_type, &layer.data, LARGEST_LAYER)
-        .map_err(|error| base_layer(base, &layer.digest, &error))?;
-    if Digest::of(&tar) != layer.diff_id {
-        let error = io::Error::other("its content is not what the image's configuration names");
-        return Err(base_layer(base, &layer.digest, &error));
-    }
-    Ok(tar)
-}
-
-fn base_layer(base: &BaseImage, layer: &Digest, error: &io::Error) -> AssembleError {
-    AssembleError::BaseLayer {
-        reference: base.reference.clone(),
-        layer: layer.clone(),
-        reason: error.to_string(),
-    }
-}
-
 /// The documents around finished layers.
 fn image(spec: &ImageSpec, config: &ImageConfig, layers: Vec<Layer>) -> Image {
     let config = to_json(config);
@@ -489,46 +441,6 @@ fn embedded_defaults() -> RunConfig {
         ],
         working_dir: "/home/nonroot".to_owned(),
         ..RunConfig::default()
-    }
-}
-
-fn check_base(base: &BaseImage, wanted: Platform) -> Result<(), AssembleError> {
-    let reference = || base.reference.clone();
-    let found = format!("{}/{}", base.config.os, base.config.architecture);
-    if found != wanted.to_string() {
-        return Err(AssembleError::BasePlatform {
-            reference: reference(),
-            found,
-            wanted,
-        });
-    }
-    let diff_ids = &base.config.rootfs.diff_ids;
-    if !base.layers.iter().map(|layer| &layer.diff_id).eq(diff_ids) {
-        let (layers, diff_ids) = (base.layers.len(), diff_ids.len());
-        return Err(AssembleError::BaseLayers {
-            reference: reference(),
-            layers,
-            diff_ids,
-        });
-    }
-    Ok(())
-}
-
-/// The base's history, or one line a layer where it does not match the layers.
-fn base_history(base: &BaseImage) -> Vec<History> {
-    let steps = base
-        .config
-        .history
-        .iter()
-        .filter(|step| !step.empty_layer)
-        .count();
-    if steps == base.layers.len() {
-        base.config.history.clone()
-    } else {
-        base.layers
-            .iter()
-            .map(|layer| step(&format!("{}: {}", base.reference, layer.digest)))
-            .collect()
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::fmt;
 
-use oci_distribution::Reference;
 use url::{Host, Url};
 
 use crate::error::Error;
@@ -77,29 +76,51 @@ impl Registry {
     }
 }
 
-/// Checks names by the grammar of image references before they become part of a URL.
+/// Checks names by the grammar of the OCI distribution specification ("Pulling manifests") before they become part of a URL.
+/// By hand: compiling the specification's regular expression takes longer than a whole push in which nothing is new.
 pub(crate) fn check_names(repository: &str, tags: &[String]) -> Result<(), Error> {
-    let valid = |text: String, tag: Option<&str>| match Reference::try_from(text) {
-        Ok(found) if found.repository() == repository && found.tag() == tag => Ok(()),
-        Ok(_) => Err("it holds characters that mean something else in an image's name".to_owned()),
-        Err(error) => Err(error.to_string()),
+    let error = |what, name: &str, reason: &str| {
+        Err(Error::Name {
+            what,
+            name: name.to_owned(),
+            reason: reason.to_owned(),
+        })
     };
-    // Any host with a dot will do; the real one may be an IPv6 address, which references cannot hold.
-    valid(format!("registry.invalid/{repository}:x"), Some("x")).map_err(|reason| Error::Name {
-        what: "repository",
-        name: repository.to_owned(),
-        reason,
-    })?;
+    if repository.len() > 255 || !repository.split('/').all(is_name_part) {
+        return error(
+            "repository",
+            repository,
+            "use lower-case letters and digits, joined by single `.`, `_` or `/`, by `__`, or by `-`; at most 255 in all",
+        );
+    }
     for tag in tags {
-        valid(format!("registry.invalid/{repository}:{tag}"), Some(tag)).map_err(|reason| {
-            Error::Name {
-                what: "tag",
-                name: tag.clone(),
-                reason,
-            }
-        })?;
+        let mut rest = tag.bytes();
+        let first = rest
+            .next()
+            .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let rest = rest.all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+        if !first || !rest || tag.len() > 128 {
+            return error(
+                "tag",
+                tag,
+                "use letters, digits, `_`, `.` and `-`, the last two not in front; at most 128",
+            );
+        }
     }
     Ok(())
+}
+
+/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
+fn is_name_part(part: &str) -> bool {
+    let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let ends = [part.bytes().next(), part.bytes().next_back()];
+    if !ends.into_iter().all(|end| end.is_some_and(word)) {
+        return false;
+    }
+    part.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        .all(|between| {
+            matches!(between, "" | "." | "_" | "__") || between.bytes().all(|b| b == b'-')
+        })
 }
 
 /// Does this URL stay on this machine?
@@ -181,6 +202,36 @@ mod tests {
     fn names_that_would_change_the_url_are_refused() {
         let tags = |tag: &str| [tag.to_owned()];
         check_names("shop/api", &tags("v1.0")).unwrap();
+        for repository in [
+            "a",
+            "0",
+            "a.b",
+            "a_b",
+            "a__b",
+            "a---b",
+            "team/a-1/b",
+            &"a".repeat(255),
+        ] {
+            check_names(repository, &[]).unwrap();
+        }
+        for repository in [
+            "a..b",
+            "a___b",
+            "a-",
+            "-a",
+            "a.-b",
+            "a/",
+            "ä",
+            &"a".repeat(256),
+        ] {
+            assert!(check_names(repository, &[]).is_err(), "{repository}");
+        }
+        for tag in ["a", "_", "V1.2-x", &"a".repeat(128)] {
+            check_names("shop/api", &tags(tag)).unwrap();
+        }
+        for tag in ["-a", "ä", &"a".repeat(129)] {
+            assert!(check_names("shop/api", &tags(tag)).is_err(), "{tag}");
+        }
         for repository in ["", "Shop", "../x", "a//b", "a:b", "a@b", "a?b", "a b", "/a"] {
             assert!(check_names(repository, &[]).is_err(), "{repository}");
         }

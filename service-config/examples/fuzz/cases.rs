@@ -5,7 +5,7 @@ use std::path::Path;
 
 use diagnostic::{Format, render};
 use fastrand::Rng;
-use service_config::{Inputs, Loaded, load};
+use service_config::{Inputs, Loaded, load, rules};
 
 /// Small files that together use every section: most of a small file is syntax, which is what a change hits.
 const PIPELINES: [&str; 3] = [
@@ -133,6 +133,7 @@ pub fn run(seed: u64) {
     for problem in &all.problems {
         assert!(problem.span.start <= problem.span.end, "{problem:?}");
         assert!(problem.span.end <= problem.source.text.len(), "{problem:?}");
+        assert!(rules::find(problem.code).is_some(), "{problem:?}");
     }
     if rng.u8(..64) == 0 {
         for format in [Format::Full, Format::Concise, Format::Github, Format::Json] {

@@ -7,7 +7,7 @@ use diagnostic::Diagnostic;
 use super::arn;
 use crate::File;
 use crate::decode::closest;
-use crate::normalize::is_size;
+use crate::normalize::{bad_size, is_size};
 use crate::task_definition::{Compatibility, ContainerDefinition, NetworkMode, TaskDefinition};
 use crate::tree::Value;
 
@@ -53,6 +53,12 @@ pub(crate) fn check(task: &TaskDefinition, file: &File, problems: &mut Vec<Diagn
         health_check(container, &index, file, problems);
     }
     cycle(containers, file, problems);
+    for (member, size) in [("cpu", &task.cpu), ("memory", &task.memory)] {
+        if let Some(size) = size.as_deref().filter(|size| !is_size(size)) {
+            let (message, help) = bad_size(member, size);
+            problems.push(file.error("bad-size", &[member], message).help(help));
+        }
+    }
     fargate(task, file, problems);
     roles(task, file, problems);
 }

@@ -75,7 +75,7 @@ fn health_check(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
         );
         found.push(
             warning(problem)
-                .help("let the program check itself: [\"CMD\", \"/server\", \"health\"]"),
+                .help("let the program check itself, [\"CMD\", \"/server\", \"health\"]; or set `probe = true` under [image] and write [\"CMD\", \"/probe\", \"http://127.0.0.1:8080/health\"]"),
         );
     }
 }

@@ -16,7 +16,7 @@ pub(super) const RULES: &[Rule] = &[
         "shell-health-check",
         "A health check needs a shell, curl or wget that the image does not hold",
         "It always fails, and the rollout with it",
-        "Let the program check itself",
+        "Let the program check itself, or set `probe = true` under [image] and run `/probe`",
     ),
     rule(
         ZeroDowntime,

@@ -85,6 +85,7 @@ const CASES: &[(&str, &[Edit])] = &[
     ("misplaced-placeholder", &[(TOML, "./cmd/server", "./cmd/${service}")]),
     ("bad-size", &[(TOML, "cpu = \"1024\"", "cpu = \"1 vCPU\"")]),
     ("bad-size", &[(JSON, FAMILY, r#""family": "api", "memory": "lots""#)]),
+    ("bad-size", &[(TOML, LOCAL, "[environments.local]\noverride = { cpu = \"1 vCPU\" }")]),
     ("bad-user", &[(TOML, "[registry]", "[image]\nuser = \"nonroot\"\n[registry]")]),
     ("unpinned-base", &[(TOML, "[registry]", "[image]\nbase = \"debian:12\"\n[registry]")]),
     ("bad-path", &[(TOML, "[registry]", "[image]\nfiles = [{ from = \"../x\", to = \"/x\" }]\n[registry]")]),

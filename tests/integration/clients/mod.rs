@@ -3,6 +3,7 @@
 mod aws_cli;
 mod boto3;
 mod ecs_deploy;
+mod go_sdk;
 mod skopeo;
 
 use std::path::{Path, PathBuf};

@@ -436,6 +436,12 @@ fn read_rules(configuration: Request<'_>) -> Result<Rules> {
     if !configuration.list("lifecycleHooks")?.is_empty() {
         return Err(unsupported("The local cloud calls no lifecycle hooks."));
     }
+    let early = configuration.structure("earlySuccessCriteria")?;
+    if early.map_or(Ok(None), |early| early.flag("enable"))? == Some(true) {
+        return Err(unsupported(
+            "The local cloud has no early success criteria: a deployment is complete when all of its tasks are healthy.",
+        ));
+    }
     let minimum_percent = configuration
         .count("minimumHealthyPercent", 0, 100)?
         .unwrap_or(100);

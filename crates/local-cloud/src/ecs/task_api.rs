@@ -129,11 +129,14 @@ impl Ecs {
             Some(_) => Some(self.service_key(request, "serviceName")?),
             None => None,
         };
+        // There are no container instances, so that none has any tasks.
+        let anywhere = request.value("containerInstance").is_none();
         let items = self
             .tasks
             .values()
             .filter(|task| {
-                task.cluster == cluster
+                anywhere
+                    && task.cluster == cluster
                     && match status {
                         "RUNNING" => task.stop.is_none(),
                         "STOPPED" => task.stop.is_some(),

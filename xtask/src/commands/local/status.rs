@@ -19,6 +19,14 @@ pub fn text(status: &Status) -> String {
             status.endpoint, status.pid, status.uptime_seconds
         ),
     );
+    row(
+        "takes",
+        &format!(
+            "{:.1} MB of memory, {:.1} s of processor time until now",
+            mega(status.memory_bytes),
+            status.cpu_seconds
+        ),
+    );
     row("home", &status.home);
     row("tasks in", &status.isolation);
     for service in &status.services {

@@ -492,6 +492,7 @@ fn tasks_are_listed_in_pages_and_by_filter() {
     assert_eq!(number(json!({"family": "api"})), 23);
     assert_eq!(number(json!({"family": "other"})), 0);
     assert_eq!(number(json!({"desiredStatus": "STOPPED"})), 0);
+    assert_eq!(number(json!({"containerInstance": "one"})), 0);
 }
 
 #[test]

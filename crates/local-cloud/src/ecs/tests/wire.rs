@@ -107,3 +107,21 @@ fn members_that_nobody_models_are_ignored_and_not_shown() {
         &json!({"awsvpcConfiguration": {"subnets": ["s"]}})
     );
 }
+
+#[test]
+fn what_the_model_leaves_out_is_refused_and_not_passed_over() {
+    let mut world = World::new();
+    let definition = world.register("app:1");
+    let hook = json!({"hookTargetArn": "arn:aws:lambda:eu-central-1:123456789012:function:check", "roleArn": "arn:aws:iam::123456789012:role/hooks", "lifecycleStages": ["POST_SCALE_UP"]});
+    for configuration in [
+        json!({"strategy": "BLUE_GREEN", "lifecycleHooks": [hook]}),
+        json!({"earlySuccessCriteria": {"enable": true, "healthyPercent": 50}}),
+    ] {
+        let request = json!({
+            "cluster": "main", "serviceName": "api", "taskDefinition": definition, "desiredCount": 1,
+            "deploymentConfiguration": configuration,
+        });
+        let error = world.try_call("CreateService", &request).unwrap_err();
+        assert_eq!(error.code, "UnsupportedFeatureException", "{error}");
+    }
+}
