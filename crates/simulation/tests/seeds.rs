@@ -1,7 +1,7 @@
 //! Stories whose seeds once showed a wrong outcome. What was wrong is said beside each; a change of the scenarios gives a seed another story, and then its reason is history.
 
 /// Seeds, and what they showed when they were kept.
-const KEPT: [(u64, &str); 3] = [
+const KEPT: [(u64, &str); 5] = [
     (
         179,
         "without the permission to stop a deployment, the way back replaced what somebody else had deployed a moment before",
@@ -10,6 +10,11 @@ const KEPT: [(u64, &str); 3] = [
     (
         215,
         "the claim of a run that had ended with a rollback kept the next release out",
+    ),
+    (50_110, "so did the claim of a run that had died"),
+    (
+        51_844,
+        "a read that lags hid that ECS had gone back by itself, and the end was told as somebody else's deployment",
     ),
 ];
 
