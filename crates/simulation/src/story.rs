@@ -286,7 +286,12 @@ impl Story<'_> {
                 run.faults, run.timeout_seconds
             )
         });
-        (views::service(world).ok().flatten(), began)
+        (
+            views::service(world)
+                .ok()
+                .and_then(|service| Option::clone(&*service)),
+            began,
+        )
     }
 
     /// What the commands `deploy` and `rollback` do once there is an image.
@@ -565,13 +570,15 @@ fn is_calm(service: &ServiceView, desired: u32) -> bool {
 }
 
 fn look(world: &mut World) -> Truth {
-    let service = views::service(world).ok().flatten();
+    let service = views::service(world)
+        .ok()
+        .and_then(|service| Option::clone(&*service));
     let definition = service
         .as_ref()
         .map(|service| service.task_definition.clone());
     Truth {
         version: definition.and_then(|definition| world.version_of(&definition)),
-        running: views::tasks(world, true).unwrap_or_default(),
+        running: views::tasks(world, true).unwrap_or_default().to_vec(),
         service,
     }
 }

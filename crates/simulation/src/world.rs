@@ -66,6 +66,8 @@ pub(crate) struct World {
     reports: BTreeMap<(Millis, u64), Report>,
     sent: u64,
     story: Option<Vec<String>>,
+    /// What reads answered last.
+    pub(crate) kept: views::Kept,
 }
 
 impl World {
@@ -94,6 +96,7 @@ impl World {
             reports: BTreeMap::new(),
             sent: 0,
             story: record.then(Vec::new),
+            kept: views::Kept::default(),
         };
         // A new model has no clusters, so that this name is free.
         let _ = world.apply("CreateCluster", &json!({"clusterName": CLUSTER}));
@@ -192,6 +195,13 @@ impl World {
         answer
     }
 
+    /// Which state of the model this is.
+    pub(crate) fn generation(&mut self) -> u64 {
+        self.ecs.tick(self.now);
+        self.carry_out();
+        self.ecs.generation()
+    }
+
     /// Lets time pass and everything happen that is due.
     pub(crate) fn advance(&mut self, until: Millis) {
         loop {
@@ -257,7 +267,7 @@ impl World {
             }
             Act::Delete => self.apply("DeleteService", &with("force", true.into())),
             Act::Stop { rollback } => {
-                let newest = views::records(self, 1).unwrap_or_default();
+                let newest = views::records(self).unwrap_or_default();
                 let arn = newest.first().map(|record| record.arn.clone());
                 let kind = if rollback { "ROLLBACK" } else { "ABORT" };
                 self.apply(
