@@ -160,12 +160,12 @@ impl<'a> Connection<'a> {
                 Err(error(true, false, "ServerException: Service Unavailable"))
             }
             Some(Fault::Lost) => {
-                let lost = self.perform(call).is_ok();
+                let lost = self.perform_unheard(call);
                 self.note(|| format!("{name}: the answer is lost (effect: {lost})"));
                 Err(error(true, false, "ReadTimeout: no answer"))
             }
             Some(Fault::LostForGood) => {
-                let lost = self.perform(call).is_ok();
+                let lost = self.perform_unheard(call);
                 self.note(|| format!("{name}: the answer cannot be read (effect: {lost})"));
                 Err(error(false, false, "DispatchFailure: other"))
             }
@@ -267,6 +267,14 @@ impl<'a> Connection<'a> {
         drop(past);
         self.note(|| format!("the next answer is {} ms old", now - as_of));
         Some(answer)
+    }
+
+    /// Whether a call took effect whose answer the run never gets: what that shows, it has not seen.
+    fn perform_unheard(&self, call: Call) -> bool {
+        let seen = self.looks.borrow().len();
+        let done = self.perform(call).is_ok();
+        self.looks.borrow_mut().truncate(seen);
+        done
     }
 
     fn perform(&self, call: Call) -> Result<Answer, ApiError> {

@@ -55,12 +55,12 @@ pub(crate) struct World {
     tasks: BTreeMap<String, (u64, String)>,
     /// What becomes of tasks that run before a release, by version.
     chores: BTreeMap<u64, Chores>,
-    /// Version and command of each such task.
-    chore_tasks: BTreeMap<String, (u64, String)>,
+    /// Command of each such task.
+    chore_tasks: BTreeMap<String, String>,
     /// Tasks by the token that they were started with.
     tokens: BTreeMap<String, String>,
-    /// Commands that ended with 0, by version.
-    pub(crate) ended_well: Vec<(u64, String)>,
+    /// Commands that ended with 0, and the task definition that they ran with: each run has its own.
+    pub(crate) ended_well: Vec<(String, String)>,
     /// When the alarm fires; none when it does not.
     pub(crate) alarm_at: Option<Millis>,
     reports: BTreeMap<(Millis, u64), Report>,
@@ -227,11 +227,11 @@ impl World {
                     Report::Exited { task, .. } => self.chore_tasks.get(task).cloned(),
                     _ => None,
                 };
-                let task = ended.map(|chore| (report_task(&report), chore));
+                let task = ended.map(|command| (report_task(&report), command));
                 self.ecs.report(report, self.now);
                 self.carry_out();
-                if let Some((id, chore)) = task {
-                    self.note_end(&id, chore);
+                if let Some((id, command)) = task {
+                    self.note_end(&id, command);
                 }
             }
             if self.acts.last().is_some_and(|(at, _)| *at <= self.now)
@@ -400,26 +400,24 @@ impl World {
     }
 
     /// Whether a task before a release ended with 0, by the model.
-    fn note_end(&mut self, id: &str, chore: (u64, String)) {
-        let task = views::task(self, id).ok().flatten();
-        let well = task.is_some_and(|task| task.containers.iter().any(|c| c.exit_code == Some(0)));
-        if well && !self.ended_well.contains(&chore) {
+    fn note_end(&mut self, id: &str, command: String) {
+        let Some(task) = views::task(self, id).ok().flatten() else {
+            return;
+        };
+        if task.containers.iter().any(|one| one.exit_code == Some(0)) {
             self.note(|| {
                 format!(
-                    "runner: {} of version {} has done its work",
-                    chore.1, chore.0
+                    "runner: {command} of {} has done its work",
+                    task.task_definition
                 )
             });
-        }
-        if well {
-            self.ended_well.push(chore);
+            self.ended_well.push((task.task_definition, command));
         }
     }
 
     /// A task that runs before a release, or its reverse.
     fn start_chore(&mut self, task: String, container: String, number: u64, command: &str) {
-        self.chore_tasks
-            .insert(task.clone(), (number, command.to_owned()));
+        self.chore_tasks.insert(task.clone(), command.to_owned());
         let chores = self.chores.get(&number).copied().unwrap_or_default();
         let chore = if command == version::MIGRATE {
             chores.migrate
