@@ -62,6 +62,7 @@ pub async fn execute<C: Cloud>(plan: &Plan, cloud: &C, tell: &mut dyn FnMut(Even
         alarms_at: 0,
         recent: VecDeque::new(),
         created_at: 0,
+        newest: 0,
         believed_at: 0,
         ended: Ended::default(),
     };
@@ -103,6 +104,8 @@ struct Execution<'a, C> {
     recent: VecDeque<Millis>,
     /// When the deployment that is watched was created, by AWS's clock.
     created_at: Millis,
+    /// When the newest PRIMARY that was seen since was created, by AWS's clock.
+    newest: Millis,
     /// When a look at the service was last believed.
     believed_at: Millis,
     ended: Ended,

@@ -120,6 +120,19 @@ impl ServiceView {
         !self.deployments.is_empty() && deployments.all(|d| d.updated_at < created_at)
     }
 
+    /// Whether ECS says that it returned to this deployment by itself: in the deployment's reason while it is on its way back, in the service's events also afterwards.
+    pub fn went_back_to(&self, deployment: &DeploymentView) -> bool {
+        let words = format!("rolling back to deployment {}.", deployment.id);
+        deployment
+            .reason
+            .as_deref()
+            .is_some_and(|reason| reason.contains("rolling back"))
+            || self
+                .events
+                .iter()
+                .any(|event| event.message.contains(&words))
+    }
+
     /// Whether a deployment has not ended yet.
     pub fn in_flight(&self) -> bool {
         self.deployments.len() > 1

@@ -1,6 +1,6 @@
 //! What `cargo xtask simulate --format json` does, without the rest of longshore: for a million stories with optimisation.
 //!
-//! `cargo run --release -p simulation --example simulate -- COUNT SEED`
+//! `cargo run --release -p simulation --example simulate -- COUNT SEED`. A single story is told on standard error.
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -11,6 +11,11 @@ fn main() -> ExitCode {
         eprintln!("usage: simulate COUNT SEED");
         return ExitCode::from(2);
     };
+    if count == 1 {
+        for line in simulation::tell(seed, true).timeline {
+            eprintln!("{line}");
+        }
+    }
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let report = simulation::simulate(seed, count, threads);
     println!(

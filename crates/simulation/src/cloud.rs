@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use fastrand::Rng;
 use local_cloud::error::ApiError;
@@ -15,8 +16,7 @@ use crate::version::SECRET;
 use crate::views;
 use crate::world::{Act, CLUSTER, SERVICE, World};
 
-/// So many service deployments are read to plan, and to watch.
-const HISTORY: usize = 40;
+/// So many service deployments are read to watch one.
 const WATCHED: usize = 5;
 /// A run that has made so many calls will not end.
 const MOST_CALLS: u64 = 20_000;
@@ -44,10 +44,10 @@ pub(crate) struct Connection<'a> {
 /// What reads answered at an earlier time.
 struct Past {
     at: Millis,
-    service: Option<ServiceView>,
-    running: Vec<TaskView>,
-    stopped: Vec<TaskView>,
-    records: Vec<ServiceDeploymentView>,
+    service: Rc<Option<ServiceView>>,
+    running: Rc<Vec<TaskView>>,
+    stopped: Rc<Vec<TaskView>>,
+    records: Rc<Vec<ServiceDeploymentView>>,
 }
 
 enum Fault {
@@ -83,7 +83,7 @@ impl<'a> Connection<'a> {
         if view.status != "ACTIVE" {
             return Ok(Facts::default());
         }
-        self.depth.set(HISTORY);
+        self.depth.set(usize::MAX);
         let history = self.patiently(Call::ServiceDeployments).await;
         self.depth.set(WATCHED);
         let history = match history? {
@@ -160,12 +160,12 @@ impl<'a> Connection<'a> {
                 Err(error(true, false, "ServerException: Service Unavailable"))
             }
             Some(Fault::Lost) => {
-                let lost = self.perform(call).is_ok();
+                let lost = self.perform_unheard(call);
                 self.note(|| format!("{name}: the answer is lost (effect: {lost})"));
                 Err(error(true, false, "ReadTimeout: no answer"))
             }
             Some(Fault::LostForGood) => {
-                let lost = self.perform(call).is_ok();
+                let lost = self.perform_unheard(call);
                 self.note(|| format!("{name}: the answer cannot be read (effect: {lost})"));
                 Err(error(false, false, "DispatchFailure: other"))
             }
@@ -224,10 +224,10 @@ impl<'a> Connection<'a> {
         let mut world = self.world.borrow_mut();
         let now = Past {
             at: world.now,
-            service: views::service(&mut world).ok().flatten(),
+            service: views::service(&mut world).unwrap_or_default(),
             running: views::tasks(&mut world, true).unwrap_or_default(),
             stopped: views::tasks(&mut world, false).unwrap_or_default(),
-            records: views::records(&mut world, HISTORY).unwrap_or_default(),
+            records: views::records(&mut world).unwrap_or_default(),
         };
         let mut past = self.past.borrow_mut();
         past.push_back(now);
@@ -254,10 +254,10 @@ impl<'a> Connection<'a> {
         let answer = match call {
             Call::DescribeService => {
                 self.looks.borrow_mut().push(then.at);
-                Answer::Service(then.service.clone())
+                Answer::Service(Option::clone(&*then.service))
             }
-            Call::Tasks { running: true } => Answer::Tasks(then.running.clone()),
-            Call::Tasks { running: false } => Answer::Tasks(then.stopped.clone()),
+            Call::Tasks { running: true } => Answer::Tasks(then.running.to_vec()),
+            Call::Tasks { running: false } => Answer::Tasks(then.stopped.to_vec()),
             Call::ServiceDeployments => {
                 let newest = then.records.iter().take(self.depth.get());
                 Answer::ServiceDeployments(newest.cloned().collect())
@@ -267,6 +267,14 @@ impl<'a> Connection<'a> {
         drop(past);
         self.note(|| format!("the next answer is {} ms old", now - as_of));
         Some(answer)
+    }
+
+    /// Whether a call took effect whose answer the run never gets: what that shows, it has not seen.
+    fn perform_unheard(&self, call: Call) -> bool {
+        let seen = self.looks.borrow().len();
+        let done = self.perform(call).is_ok();
+        self.looks.borrow_mut().truncate(seen);
+        done
     }
 
     fn perform(&self, call: Call) -> Result<Answer, ApiError> {
@@ -281,7 +289,7 @@ impl<'a> Connection<'a> {
         Ok(match call {
             Call::DescribeService => {
                 self.looks.borrow_mut().push(world.now);
-                Answer::Service(views::service(world)?)
+                Answer::Service(Option::clone(&*views::service(world)?))
             }
             Call::RegisterTaskDefinition { document } => {
                 let document = serde_json::from_str(&document).unwrap_or_default();
@@ -313,9 +321,11 @@ impl<'a> Connection<'a> {
                 self.touch(world.now);
                 Answer::Service(Some(views::service_view(&answer["service"])))
             }
-            Call::Tasks { running } => Answer::Tasks(views::tasks(world, running)?),
+            Call::Tasks { running } => Answer::Tasks(views::tasks(world, running)?.to_vec()),
             Call::ServiceDeployments => {
-                Answer::ServiceDeployments(views::records(world, self.depth.get())?)
+                let records = views::records(world)?;
+                let newest = records.iter().take(self.depth.get());
+                Answer::ServiceDeployments(newest.cloned().collect())
             }
             Call::StopServiceDeployment { arn } => {
                 let request = json!({"serviceDeploymentArn": arn, "stopType": "ROLLBACK"});

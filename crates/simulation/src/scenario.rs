@@ -89,8 +89,8 @@ impl Scenario {
         let number = rng.usize(1..4);
         let mut runs: Vec<Run> = Vec::with_capacity(number);
         for index in 0..number {
-            let before = runs.last();
-            runs.push(Run::draw(rng, index, before, checks, quick));
+            let run = Run::draw(rng, index, &runs, checks, quick);
+            runs.push(run);
         }
         Self {
             quick,
@@ -105,15 +105,9 @@ impl Scenario {
 }
 
 impl Run {
-    fn draw(
-        rng: &mut Rng,
-        index: usize,
-        before: Option<&Self>,
-        checks: Checks,
-        quick: bool,
-    ) -> Self {
+    fn draw(rng: &mut Rng, index: usize, runs: &[Self], checks: Checks, quick: bool) -> Self {
         let number = 100 + index as u64;
-        let task = match before {
+        let task = match runs.last() {
             // After a death the pipeline is simply run again.
             Some(before) if before.faults.death.is_some() && rng.u32(0..4) > 0 => Task::Again,
             Some(_) if rng.u32(0..10) == 0 => Task::Again,
@@ -163,7 +157,15 @@ impl Run {
             } else {
                 rng.u64(0..1_200_000)
             },
-            before: (rng.u32(0..4) == 0).then(|| draw_chores(rng)),
+            before: {
+                let drawn = (rng.u32(0..4) == 0).then(|| draw_chores(rng));
+                match runs.iter().rfind(|run| run.task != Task::Rollback) {
+                    // The same pipeline file; only what becomes of the task may be another matter now.
+                    Some(Self { before, .. }) if task == Task::Again => before
+                        .map(|(marker, chores)| (marker, drawn.map_or(chores, |(_, now)| now))),
+                    _ => drawn,
+                }
+            },
             checked: rng.u32(0..4) == 0,
             bake_seconds: if rng.u32(0..4) == 0 {
                 rng.u64(1..180)

@@ -165,7 +165,6 @@ impl Story<'_> {
             }
         }
         self.world.get_mut().alarm_at = run.alarm.fires().map(|after| began + after);
-        let ended_well = self.world.get_mut().ended_well.len();
         let connection = Connection::new(&self.world, &run.faults, self.rng.fork());
         let mut events = Vec::new();
         let outcome = {
@@ -233,11 +232,14 @@ impl Story<'_> {
                 let calm = before
                     .as_ref()
                     .is_some_and(|service| is_calm(service, self.scenario.desired));
+                let manned = before
+                    .as_ref()
+                    .is_some_and(|service| service.desired_count == self.scenario.desired);
                 let hope = Hope {
                     undisturbed: run.acts.is_empty() && run.faults.pass() && !run.tight,
                     calm,
                     fate,
-                    again,
+                    again: again && manned,
                     old: before
                         .filter(|_| calm)
                         .map(|service| service.task_definition),
@@ -247,7 +249,7 @@ impl Story<'_> {
                             marker != Marker::Never && chores == Chores::default()
                         }),
                 };
-                let chores = self.chores(&plan, wanted, ended_well);
+                let chores = self.chores(&plan, &ended);
                 let alarmed = self.alarmed(run, &plan, &ended, began);
                 let wrong_answers = run.checked && fate == Fate::AnswersWrongly;
                 let around = Around {
@@ -286,7 +288,12 @@ impl Story<'_> {
                 run.faults, run.timeout_seconds
             )
         });
-        (views::service(world).ok().flatten(), began)
+        (
+            views::service(world)
+                .ok()
+                .and_then(|service| Option::clone(&*service)),
+            began,
+        )
     }
 
     /// What the commands `deploy` and `rollback` do once there is an image.
@@ -368,32 +375,20 @@ impl Story<'_> {
     }
 
     /// What the task before says about the way back, whether it did its work, and whether its reverse did.
-    fn chores(
-        &mut self,
-        plan: &Plan,
-        wanted: Option<u64>,
-        before: usize,
-    ) -> (Option<Marker>, bool, bool) {
+    fn chores(&mut self, plan: &Plan, ended: &Ended) -> (Option<Marker>, bool, bool) {
         let marker = plan.steps.iter().find_map(|step| match step {
-            plan::Step::RunTask { task } => Some((task.marker, before)),
-            // What it did was done in a run before.
-            plan::Step::Adopt { ran, .. } => ran.first().map(|task| (task.marker, 0)),
+            plan::Step::RunTask { task } => Some(task.marker),
+            plan::Step::Adopt { ran, .. } => ran.first().map(|task| task.marker),
             _ => None,
         });
-        let Some(((marker, first), number)) = marker.zip(wanted) else {
-            return (None, false, false);
+        // Not what a run before this one had begun, with a revision of its own.
+        let done = &self.world.get_mut().ended_well;
+        let did = |command: &str| {
+            done.iter().any(|(definition, done)| {
+                ended.task_definition.as_ref() == Some(definition) && done == command
+            })
         };
-        let world = self.world.get_mut();
-        let did = |command: &str, first: usize| {
-            world.ended_well[first..]
-                .iter()
-                .any(|(version, done)| *version == number && done == command)
-        };
-        (
-            Some(marker),
-            did(version::MIGRATE, first),
-            did(version::REVERSE, before),
-        )
+        (marker, did(version::MIGRATE), did(version::REVERSE))
     }
 
     /// Whether the alarm fired while it was watched, and long enough before the verdict to be seen.
@@ -544,7 +539,7 @@ struct Hope {
     /// The service was at rest before.
     calm: bool,
     fate: Fate,
-    /// The run before died.
+    /// The run before died, and nobody has changed the number of tasks, for which the percentages may leave no room.
     again: bool,
     /// ARN of the revision that served before, if it was at rest.
     old: Option<String>,
@@ -565,13 +560,15 @@ fn is_calm(service: &ServiceView, desired: u32) -> bool {
 }
 
 fn look(world: &mut World) -> Truth {
-    let service = views::service(world).ok().flatten();
+    let service = views::service(world)
+        .ok()
+        .and_then(|service| Option::clone(&*service));
     let definition = service
         .as_ref()
         .map(|service| service.task_definition.clone());
     Truth {
         version: definition.and_then(|definition| world.version_of(&definition)),
-        running: views::tasks(world, true).unwrap_or_default(),
+        running: views::tasks(world, true).unwrap_or_default().to_vec(),
         service,
     }
 }

@@ -1,4 +1,8 @@
 //! From the model's JSON answers to `rollout`'s plain data.
+//!
+//! Making and reading JSON is most of what a story costs, and most looks show what the look before showed: an answer is kept until the model changes.
+
+use std::rc::Rc;
 
 use local_cloud::error::ApiError;
 use rollout::facts::{
@@ -12,11 +16,42 @@ use crate::world::{CLUSTER, SERVICE, World};
 
 type Result<T> = std::result::Result<T, ApiError>;
 
+/// So many service deployments are read.
+const HISTORY: usize = 40;
+
+/// Answers of the model as it is now.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// The model's generation that they are of.
+    generation: u64,
+    service: Option<Rc<Option<ServiceView>>>,
+    /// The stopped ones, and the others.
+    tasks: [Option<Rc<Vec<TaskView>>>; 2],
+    records: Option<Rc<Vec<ServiceDeploymentView>>>,
+}
+
+/// What was kept, as far as it is still true.
+fn kept(world: &mut World) -> &mut Kept {
+    let generation = world.generation();
+    if world.kept.generation != generation {
+        world.kept = Kept {
+            generation,
+            ..Kept::default()
+        };
+    }
+    &mut world.kept
+}
+
 /// DescribeServices; none when the service is unknown.
-pub(crate) fn service(world: &mut World) -> Result<Option<ServiceView>> {
+pub(crate) fn service(world: &mut World) -> Result<Rc<Option<ServiceView>>> {
+    if let Some(service) = &kept(world).service {
+        return Ok(service.clone());
+    }
     let request = json!({"cluster": CLUSTER, "services": [SERVICE]});
     let answer = world.apply("DescribeServices", &request)?;
-    Ok(answer["services"].get(0).map(service_view))
+    let service = Rc::new(answer["services"].get(0).map(service_view));
+    kept(world).service = Some(service.clone());
+    Ok(service)
 }
 
 /// A service, as CreateService and UpdateService answer too.
@@ -104,7 +139,17 @@ fn deployment_view(deployment: &Value) -> DeploymentView {
 }
 
 /// ListTasks and DescribeTasks, one page, as the client of the real AWS asks.
-pub(crate) fn tasks(world: &mut World, running: bool) -> Result<Vec<TaskView>> {
+pub(crate) fn tasks(world: &mut World, running: bool) -> Result<Rc<Vec<TaskView>>> {
+    let which = usize::from(running);
+    if let Some(tasks) = &kept(world).tasks[which] {
+        return Ok(tasks.clone());
+    }
+    let tasks = Rc::new(read_tasks(world, running)?);
+    kept(world).tasks[which] = Some(tasks.clone());
+    Ok(tasks)
+}
+
+fn read_tasks(world: &mut World, running: bool) -> Result<Vec<TaskView>> {
     let status = if running { "RUNNING" } else { "STOPPED" };
     let request = json!({"cluster": CLUSTER, "serviceName": SERVICE, "desiredStatus": status});
     let listed = world.apply("ListTasks", &request)?;
@@ -140,8 +185,17 @@ pub(crate) fn task_view(task: &Value) -> TaskView {
 }
 
 /// ListServiceDeployments and DescribeServiceRevisions; the newest first.
-pub(crate) fn records(world: &mut World, most: usize) -> Result<Vec<ServiceDeploymentView>> {
-    let request = json!({"cluster": CLUSTER, "service": SERVICE, "maxResults": most});
+pub(crate) fn records(world: &mut World) -> Result<Rc<Vec<ServiceDeploymentView>>> {
+    if let Some(records) = &kept(world).records {
+        return Ok(records.clone());
+    }
+    let records = Rc::new(read_records(world)?);
+    kept(world).records = Some(records.clone());
+    Ok(records)
+}
+
+fn read_records(world: &mut World) -> Result<Vec<ServiceDeploymentView>> {
+    let request = json!({"cluster": CLUSTER, "service": SERVICE, "maxResults": HISTORY});
     let listed = world.apply("ListServiceDeployments", &request)?;
     let listed: Vec<&Value> = list(&listed["serviceDeployments"]).collect();
     let mut records = Vec::with_capacity(listed.len());

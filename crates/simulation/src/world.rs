@@ -55,17 +55,19 @@ pub(crate) struct World {
     tasks: BTreeMap<String, (u64, String)>,
     /// What becomes of tasks that run before a release, by version.
     chores: BTreeMap<u64, Chores>,
-    /// Version and command of each such task.
-    chore_tasks: BTreeMap<String, (u64, String)>,
+    /// Command of each such task.
+    chore_tasks: BTreeMap<String, String>,
     /// Tasks by the token that they were started with.
     tokens: BTreeMap<String, String>,
-    /// Commands that ended with 0, by version.
-    pub(crate) ended_well: Vec<(u64, String)>,
+    /// Commands that ended with 0, and the task definition that they ran with: each run has its own.
+    pub(crate) ended_well: Vec<(String, String)>,
     /// When the alarm fires; none when it does not.
     pub(crate) alarm_at: Option<Millis>,
     reports: BTreeMap<(Millis, u64), Report>,
     sent: u64,
     story: Option<Vec<String>>,
+    /// What reads answered last.
+    pub(crate) kept: views::Kept,
 }
 
 impl World {
@@ -94,6 +96,7 @@ impl World {
             reports: BTreeMap::new(),
             sent: 0,
             story: record.then(Vec::new),
+            kept: views::Kept::default(),
         };
         // A new model has no clusters, so that this name is free.
         let _ = world.apply("CreateCluster", &json!({"clusterName": CLUSTER}));
@@ -192,6 +195,13 @@ impl World {
         answer
     }
 
+    /// Which state of the model this is.
+    pub(crate) fn generation(&mut self) -> u64 {
+        self.ecs.tick(self.now);
+        self.carry_out();
+        self.ecs.generation()
+    }
+
     /// Lets time pass and everything happen that is due.
     pub(crate) fn advance(&mut self, until: Millis) {
         loop {
@@ -217,11 +227,11 @@ impl World {
                     Report::Exited { task, .. } => self.chore_tasks.get(task).cloned(),
                     _ => None,
                 };
-                let task = ended.map(|chore| (report_task(&report), chore));
+                let task = ended.map(|command| (report_task(&report), command));
                 self.ecs.report(report, self.now);
                 self.carry_out();
-                if let Some((id, chore)) = task {
-                    self.note_end(&id, chore);
+                if let Some((id, command)) = task {
+                    self.note_end(&id, command);
                 }
             }
             if self.acts.last().is_some_and(|(at, _)| *at <= self.now)
@@ -257,7 +267,7 @@ impl World {
             }
             Act::Delete => self.apply("DeleteService", &with("force", true.into())),
             Act::Stop { rollback } => {
-                let newest = views::records(self, 1).unwrap_or_default();
+                let newest = views::records(self).unwrap_or_default();
                 let arn = newest.first().map(|record| record.arn.clone());
                 let kind = if rollback { "ROLLBACK" } else { "ABORT" };
                 self.apply(
@@ -390,26 +400,24 @@ impl World {
     }
 
     /// Whether a task before a release ended with 0, by the model.
-    fn note_end(&mut self, id: &str, chore: (u64, String)) {
-        let task = views::task(self, id).ok().flatten();
-        let well = task.is_some_and(|task| task.containers.iter().any(|c| c.exit_code == Some(0)));
-        if well && !self.ended_well.contains(&chore) {
+    fn note_end(&mut self, id: &str, command: String) {
+        let Some(task) = views::task(self, id).ok().flatten() else {
+            return;
+        };
+        if task.containers.iter().any(|one| one.exit_code == Some(0)) {
             self.note(|| {
                 format!(
-                    "runner: {} of version {} has done its work",
-                    chore.1, chore.0
+                    "runner: {command} of {} has done its work",
+                    task.task_definition
                 )
             });
-        }
-        if well {
-            self.ended_well.push(chore);
+            self.ended_well.push((task.task_definition, command));
         }
     }
 
     /// A task that runs before a release, or its reverse.
     fn start_chore(&mut self, task: String, container: String, number: u64, command: &str) {
-        self.chore_tasks
-            .insert(task.clone(), (number, command.to_owned()));
+        self.chore_tasks.insert(task.clone(), command.to_owned());
         let chores = self.chores.get(&number).copied().unwrap_or_default();
         let chore = if command == version::MIGRATE {
             chores.migrate

@@ -1,7 +1,7 @@
 //! Stories whose seeds once showed a wrong outcome. What was wrong is said beside each; a change of the scenarios gives a seed another story, and then its reason is history.
 
 /// Seeds, and what they showed when they were kept.
-const KEPT: [(u64, &str); 5] = [
+const KEPT: [(u64, &str); 13] = [
     (
         179,
         "without the permission to stop a deployment, the way back replaced what somebody else had deployed a moment before",
@@ -15,6 +15,38 @@ const KEPT: [(u64, &str); 5] = [
     (
         51_844,
         "a read that lags hid that ECS had gone back by itself, and the end was told as somebody else's deployment",
+    ),
+    (
+        1_003_396,
+        "ECS had gone back by itself, somebody had deployed since, and the way back replaced that: any end of a rollback counted as ECS's doing",
+    ),
+    (
+        1_016_677,
+        "the same, with a record of rollouts that was read before the service",
+    ),
+    (
+        2_000_508,
+        "somebody had deployed after the return was verified, and putting the settings back replaced that",
+    ),
+    (
+        2_032_129,
+        "the run had seen somebody's deployment, forgot it over an older answer, and replaced it",
+    ),
+    (
+        2_003_531,
+        "the same, with the own way back between the two answers",
+    ),
+    (
+        800_518,
+        "the pipeline was run again with another task before the release than the run that had died; the scenario was wrong",
+    ),
+    (
+        1_018_571,
+        "the task before the release of a run that had died was asked of the next run; the judge was wrong",
+    ),
+    (
+        1_019_524,
+        "a service scaled to where its percentages leave no room was expected to roll out; the judge was wrong",
     ),
 ];
 

@@ -6,18 +6,24 @@ use crate::mask::mask;
 use crate::receipt::Moment;
 
 impl<C: Cloud> Execution<'_, C> {
-    /// The service, as of after the watched deployment began: an answer from before is a read that lags, unless there is no other for a while.
+    /// The service, as of after the watched deployment began and after whatever else was seen to begin: an answer from before is a read that lags, unless there is no other for a
+    /// while. What somebody was seen to deploy must not be forgotten because of an older answer.
     pub(super) async fn look(&mut self) -> Result<Option<ServiceView>, CallError> {
         loop {
             let service = self.describe().await?;
             let now = self.cloud.now();
             let lags = match &service {
-                Some(service) if service.status != "INACTIVE" => service.predates(self.created_at),
+                Some(service) if service.status != "INACTIVE" => {
+                    service.predates(self.created_at.max(self.newest))
+                }
                 // A service that was there cannot be missing because of a lag.
                 _ => self.created_at > 0 && self.plan.guard.primary_deployment.is_none(),
             };
             if !lags || now >= self.believed_at + LAG {
                 self.believed_at = now;
+                let primary = service.as_ref().and_then(ServiceView::primary);
+                let created = primary.map_or(0, |primary| primary.created_at);
+                self.newest = if lags { 0 } else { self.newest }.max(created);
                 return Ok(service);
             }
             self.pause(1_000).await;

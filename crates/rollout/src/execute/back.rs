@@ -3,7 +3,7 @@
 use super::before::no_way_back;
 use super::{Call, Cloud, End, Event, Execution, LAG, LEAST_TIME_BACK, pause};
 use crate::cause::{Cause, CauseCode};
-use crate::facts::{DeploymentView, RolloutState, ServiceDeploymentView, ServiceView};
+use crate::facts::{RolloutState, ServiceDeploymentView, ServiceView};
 use crate::plan::{Marker, OnFailure, ServiceSettings};
 use crate::verdict::Watched;
 
@@ -94,7 +94,7 @@ impl<C: Cloud> Execution<'_, C> {
         // Without it the old version may not work; the new one certainly does not. A person decides.
         undone?;
         self.go_back(watched, back).await?;
-        self.put_settings_back(back).await
+        self.put_settings_back(watched, back).await
     }
 
     /// Whether the service works with the revision to return to, whoever brought it there.
@@ -145,7 +145,7 @@ impl<C: Cloud> Execution<'_, C> {
                 let record = records
                     .iter()
                     .find(|record| record.task_definition == watched.task_definition);
-                if let Some(other) = primary.and_then(|p| foreign(p, record, watched, back)) {
+                if let Some(other) = foreign(&service, record, watched, back) {
                     return Err(in_other_hands(other));
                 }
                 if !records.iter().any(ServiceDeploymentView::in_flight) {
@@ -169,6 +169,8 @@ impl<C: Cloud> Execution<'_, C> {
     /// Sets the service on its way back, by the gentlest means that works.
     async fn turn_round(&mut self, watched: &Watched, back: &str) -> Result<(), String> {
         let to = back.to_owned();
+        // First the service, then the record: what somebody deployed before that look is in the record by then.
+        let service = self.look().await.ok().flatten();
         let records = self.records().await;
         let record = records
             .iter()
@@ -176,18 +178,13 @@ impl<C: Cloud> Execution<'_, C> {
         if let Some(other) = newer(&records, watched, back) {
             return Err(in_other_hands(&other.task_definition));
         }
-        let primary = self
-            .look()
-            .await
-            .ok()
-            .flatten()
-            .and_then(|service| service.primary().cloned());
-        if let Some(other) = primary
+        if let Some(other) = service
             .as_ref()
-            .and_then(|primary| foreign(primary, record, watched, back))
+            .and_then(|service| foreign(service, record, watched, back))
         {
             return Err(in_other_hands(other));
         }
+        let primary = service.as_ref().and_then(ServiceView::primary);
         if record.is_some_and(ServiceDeploymentView::rolling_back)
             || primary.is_some_and(|primary| primary.task_definition == back)
         {
@@ -228,7 +225,7 @@ impl<C: Cloud> Execution<'_, C> {
     }
 
     /// Settings that the plan changed are put back. ECS's own rollback brings back the revision only.
-    async fn put_settings_back(&mut self, back: &str) -> Result<(), String> {
+    async fn put_settings_back(&mut self, watched: &Watched, back: &str) -> Result<(), String> {
         let Some(before) = &self.plan.settings_before else {
             return Ok(());
         };
@@ -240,6 +237,12 @@ impl<C: Cloud> Execution<'_, C> {
         let service = self.look().await.map_err(|error| error.message)?;
         if holds(&service) || *before == ServiceSettings::default() {
             return Ok(());
+        }
+        if let Some(other) = service
+            .as_ref()
+            .and_then(|service| foreign(service, None, watched, back))
+        {
+            return Err(in_other_hands(other));
         }
         // The same revision and other settings: ECS starts no deployment for that.
         self.update_to(back).await?;
@@ -285,14 +288,17 @@ fn newer<'a>(
         .find(|record| record.task_definition != back)
 }
 
-/// What the service works with, when that is neither the watched revision nor the one to return to, and ECS's record does not say that ECS itself went there.
+/// What the service works with, when that is neither the watched revision nor the one to return to, and ECS does not say that it went there by itself.
 fn foreign<'a>(
-    primary: &'a DeploymentView,
+    service: &'a ServiceView,
     record: Option<&ServiceDeploymentView>,
     watched: &Watched,
     back: &str,
 ) -> Option<&'a str> {
-    let by_ecs = record.is_some_and(|record| record.status.starts_with("ROLLBACK"));
+    let primary = service.primary()?;
+    // That ECS went back says nothing of what somebody has deployed since.
+    let by_ecs = record.is_some_and(|record| record.status.starts_with("ROLLBACK"))
+        && service.went_back_to(primary);
     let live = primary.task_definition.as_str();
     (live != watched.task_definition && live != back && !by_ecs).then_some(live)
 }

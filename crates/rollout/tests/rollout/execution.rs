@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 use rollout::cause::CauseCode;
 use rollout::execute::{Answer, Call, CallError, Cloud, End, Ended, Event, execute};
 use rollout::facts::{
-    AlarmView, ContainerView, RevisionView, RolloutState as State, ServiceDeploymentView,
-    ServiceView, TaskView,
+    AlarmView, ContainerView, EventView, RevisionView, RolloutState as State,
+    ServiceDeploymentView, ServiceView, TaskView,
 };
 use rollout::plan::{
     BeforeTask, Check, ExpectedImage, Guard, Marker, OnFailure, Placement, Plan, ServiceSettings,
@@ -401,7 +401,12 @@ fn where_ecs_cannot_stop_it_the_service_is_updated_to_the_recorded_revision() {
 #[test]
 fn ecs_coming_to_rest_elsewhere_is_corrected() {
     // The breaker went back to a revision that is not the one which served.
-    let elsewhere = service(vec![deployment(9, "PRIMARY", State::Completed, 2)]);
+    let mut elsewhere = service(vec![deployment(9, "PRIMARY", State::Completed, 2)]);
+    let to = elsewhere.deployments[0].id.clone();
+    elsewhere.events = vec![EventView {
+        at: 0,
+        message: format!("(service api) rolling back to deployment {to}."),
+    }];
     let script = Script {
         records: vec![record("ROLLBACK_SUCCESSFUL")],
         running: vec![running(1, "sha256:old"), running(1, "sha256:old")],
@@ -419,6 +424,20 @@ fn ecs_coming_to_rest_elsewhere_is_corrected() {
     let (ended, _) = run(&plan(), &script);
     assert_eq!((ended.end, ended.live), (End::RolledBack, Some(arn(1))));
     assert_eq!(script.called(&format!("Update {}", arn(1))), 1);
+}
+
+#[test]
+fn what_somebody_deployed_after_ecs_went_back_is_left_alone() {
+    // ECS's record of the rollback is no excuse: nothing says that ECS went to this one.
+    let foreign = service(vec![deployment(9, "PRIMARY", State::Completed, 2)]);
+    let script = Script {
+        records: vec![record("ROLLBACK_SUCCESSFUL")],
+        running: vec![running(9, "sha256:other"), running(9, "sha256:other")],
+        ..Script::new([old(), old(), rolling(), rolling(), foreign])
+    };
+    let (ended, _) = run(&plan(), &script);
+    assert_eq!((ended.end, ended.live), (End::Failed, Some(arn(9))));
+    assert_eq!(script.called(&format!("Update {}", arn(1))), 0);
 }
 
 #[test]
