@@ -18,7 +18,7 @@ const USAGE: &str =
 needs go, aws (PyPI: awscli) and ecs (PyPI: ecs-deploy) on PATH";
 
 /// Cells that run at once: most of their time is spent waiting.
-const AT_ONCE: usize = 12;
+const AT_ONCE: usize = 24;
 /// One worker that asks this often notices an outage of a tenth of a second.
 const PAUSE: Duration = Duration::from_millis(50);
 
