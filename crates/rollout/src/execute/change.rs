@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, Call, CallError, Cloud, End, Event, Execution, LAG, pause, refused};
+use super::{Answer, Call, CallError, Cloud, End, Event, Execution, LAG, PATIENCE, pause, refused};
 use crate::cause::{Cause, CauseCode};
 use crate::facts::{DeploymentView, Millis, RevisionView, ServiceView};
 use crate::plan::Step;
@@ -250,11 +250,31 @@ impl<C: Cloud> Execution<'_, C> {
     /// The one call that changes the service. When its answer is lost, the service itself tells whether it took effect.
     async fn start(&mut self, call: Call, task_definition: String) -> Result<Watched, Cause> {
         let now = self.cloud.now();
-        let service = match self.ask(call).await {
-            Ok(Answer::Service(service)) => service,
-            Ok(_) => None,
-            Err(error) if error.declined => return Err(refused(&error)),
-            Err(error) => self.find_out(&task_definition, now, &error).await?,
+        let mut wait = 500;
+        let mut declined = true;
+        let service = loop {
+            self.count(call.cost());
+            let error = match self.cloud.call(call.clone()).await {
+                Ok(Answer::Service(service)) => break service,
+                Ok(_) => break None,
+                Err(error) => error,
+            };
+            declined &= error.declined;
+            if !error.transient || self.cloud.now() >= now + PATIENCE {
+                if declined {
+                    return Err(refused(&error));
+                }
+                break self.find_out(&task_definition, now, &error).await?;
+            }
+            self.say(Event::Retrying(error.message.clone()));
+            self.pause(wait).await;
+            wait = (wait * 2).min(15_000);
+            // Meanwhile somebody else may have deployed, whom a second attempt would overrun; or the first one has worked.
+            match self.guard().await {
+                Ok(_) => {}
+                Err(cause) if declined => return Err(cause),
+                Err(_) => break self.find_out(&task_definition, now, &error).await?,
+            }
         };
         self.ended.changed_at = Some(now);
         let primary = service.as_ref().and_then(ServiceView::primary);
