@@ -111,11 +111,18 @@ impl<C: Cloud> Execution<'_, C> {
 
     async fn guard(&mut self) -> Result<Option<ServiceView>, Cause> {
         let service = self.describe().await.map_err(|error| refused(&error))?;
+        self.hold(service)
+    }
+
+    /// Whether the service is still what the plan was made for.
+    fn hold(&mut self, service: Option<ServiceView>) -> Result<Option<ServiceView>, Cause> {
         let service = service.filter(|service| service.status == "ACTIVE");
         let primary = service.as_ref().and_then(ServiceView::primary);
-        self.before = primary.cloned();
         let moved = match (&self.plan.guard.primary_deployment, primary) {
-            (Some(expected), Some(primary)) if *expected == primary.id => return Ok(service),
+            (Some(expected), Some(primary)) if *expected == primary.id => {
+                self.before = Some(primary.clone());
+                return Ok(service);
+            }
             (None, None) => return Ok(service),
             (_, Some(primary)) => format!(
                 "it now works with {} (deployment {})",
@@ -270,10 +277,22 @@ impl<C: Cloud> Execution<'_, C> {
             self.pause(wait).await;
             wait = (wait * 2).min(15_000);
             // Meanwhile somebody else may have deployed, whom a second attempt would overrun; or the first one has worked.
-            match self.guard().await {
+            let seen = self.describe().await;
+            let held = match &seen {
+                Ok(service) => self.hold(service.clone()),
+                Err(unreadable) => Err(refused(unreadable)),
+            };
+            match held {
                 Ok(_) => {}
                 Err(cause) if declined => return Err(cause),
-                Err(_) => break self.find_out(&task_definition, now, &error).await?,
+                Err(_) => {
+                    let seen = seen.ok().flatten();
+                    let primary = seen.as_ref().and_then(ServiceView::primary);
+                    if primary.is_some_and(|primary| primary.task_definition == task_definition) {
+                        break seen;
+                    }
+                    break self.find_out(&task_definition, now, &error).await?;
+                }
             }
         };
         self.ended.changed_at = Some(now);
