@@ -287,11 +287,16 @@ impl<C: Cloud> Execution<'_, C> {
                 Err(cause) if declined => return Err(cause),
                 Err(_) => {
                     let seen = seen.ok().flatten();
-                    let primary = seen.as_ref().and_then(ServiceView::primary);
-                    if primary.is_some_and(|primary| primary.task_definition == task_definition) {
+                    let live = seen.as_ref().and_then(ServiceView::primary);
+                    let live = live.map(|primary| primary.task_definition.as_str());
+                    if live == Some(task_definition.as_str()) {
                         break seen;
                     }
-                    break self.find_out(&task_definition, now, &error).await?;
+                    // ECS has ended the first one already, and went back: nobody is overrun.
+                    let before = self.before.as_ref().map(|b| b.task_definition.as_str());
+                    if live.is_none() || live != before {
+                        break self.find_out(&task_definition, now, &error).await?;
+                    }
                 }
             }
         };
