@@ -1,6 +1,6 @@
 //! The repository that a command works on: its services, its commit, and the folder for what longshore makes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use diagnostic::Severity;
@@ -178,7 +178,7 @@ impl Project {
                 dirty: false,
             };
         };
-        let sources = sources::folders(&service.folder);
+        let sources = sources::folders(service);
         let changes = cmd!(self.shell, "git status --porcelain -- {sources...}")
             .quiet()
             .ignore_stderr()
@@ -198,15 +198,6 @@ fn branch_of_ci() -> Option<String> {
         let branch = variable("GITHUB_REF_TYPE").is_some_and(|kind| kind == "branch");
         variable("GITHUB_REF_NAME").filter(|_| branch)
     })
-}
-
-/// The nearest folder above the service that holds a go.mod; the service's own when none does.
-pub fn module_folder(folder: &Path) -> PathBuf {
-    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
-    let module = absolute
-        .ancestors()
-        .find(|folder| folder.join("go.mod").exists());
-    module.map_or_else(|| folder.to_path_buf(), Path::to_path_buf)
 }
 
 /// The environment that is meant, by name.

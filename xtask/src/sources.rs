@@ -1,25 +1,41 @@
-//! Which folders a build reads, so that a change in any of them is known for one: a commit's name must not stand for sources that
-//! differ from it.
+//! Where a service's Go sources are. Its module may lie in its folder, above it (one module with several services), or below it
+//! (`./backend/cmd/api`); and a commit's name must not stand for sources that differ from it, wherever the build reads them.
 
 use std::path::{Path, PathBuf};
 
-/// The folders of a service's sources: its own; that of its module, the nearest above with a go.mod; that of the workspace (go.work)
-/// over the module; and those that `replace` points to on this disk.
-pub fn folders(service: &Path) -> Vec<PathBuf> {
-    let service = std::path::absolute(service).unwrap_or_else(|_| service.to_path_buf());
-    let mut folders = vec![service.clone()];
-    let nearest = |from: &Path, name: &str| {
-        from.ancestors()
-            .find(|folder| folder.join(name).is_file())
-            .map(Path::to_path_buf)
-    };
+use service_config::Service;
+
+/// The folder of the service's module: the nearest with a go.mod, from the main package upwards; the service's own when there is none.
+pub fn module(service: &Service) -> PathBuf {
+    module_of(&service.folder, &service.pipeline.build.package)
+}
+
+fn module_of(folder: &Path, package: &str) -> PathBuf {
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+    let named = package.strip_prefix("./");
+    let from = named.map_or_else(|| folder.clone(), |path| folder.join(path));
+    nearest(&from, "go.mod").unwrap_or(folder)
+}
+
+/// The nearest folder that holds a file of that name, upwards.
+fn nearest(from: &Path, name: &str) -> Option<PathBuf> {
+    from.ancestors()
+        .find(|folder| folder.join(name).is_file())
+        .map(Path::to_path_buf)
+}
+
+/// The folders of a service's sources: its own; that of its module; that of the workspace (go.work) over the module; and those that
+/// `replace` points to on this disk.
+pub fn folders(service: &Service) -> Vec<PathBuf> {
+    let module = module(service);
+    let folder = &service.folder;
+    let mut folders = vec![std::path::absolute(folder).unwrap_or_else(|_| folder.clone())];
     let workspace = match std::env::var_os("GOWORK") {
         Some(value) if value == "off" => None,
         Some(value) if !value.is_empty() => Path::new(&value).parent().map(Path::to_path_buf),
-        _ => nearest(&service, "go.work"),
+        _ => nearest(&module, "go.work"),
     };
-    let module = nearest(&service, "go.mod");
-    for (folder, file) in [(module, "go.mod"), (workspace, "go.work")] {
+    for (folder, file) in [(Some(module), "go.mod"), (workspace, "go.work")] {
         let Some(folder) = folder else { continue };
         let text = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
         folders.extend(replacements(&text).map(|path| folder.join(path)));
@@ -46,6 +62,36 @@ fn replacements(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_module_lies_in_the_services_folder_above_it_or_below_it() {
+        let top = tempfile::tempdir().unwrap();
+        for (mods, folder, package, expected) in [
+            (vec!["one"], "one", "./cmd/server", "one"),
+            (vec!["two"], "two/services/api", "./cmd/server", "two"),
+            (
+                vec!["three/backend"],
+                "three",
+                "./backend/cmd/api",
+                "three/backend",
+            ),
+            (
+                vec!["four/backend"],
+                "four",
+                "example.com/four/cmd/api",
+                "four",
+            ),
+            (vec![], "five", ".", "five"),
+        ] {
+            for module in mods {
+                let module = top.path().join(module);
+                std::fs::create_dir_all(&module).unwrap();
+                std::fs::write(module.join("go.mod"), "module example.com/x\n").unwrap();
+            }
+            let found = module_of(&top.path().join(folder), package);
+            assert_eq!(found, top.path().join(expected), "{folder} {package}");
+        }
+    }
 
     #[test]
     fn local_replacements_are_found() {

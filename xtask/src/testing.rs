@@ -23,9 +23,10 @@ use service_config::{Service, Span, TestSection};
 use self::postgres::Database;
 use self::process::{End, Finished};
 pub use self::show::show;
-use crate::project::{Project, module_folder};
+use crate::project::Project;
 use crate::release::Interrupt;
 use crate::report::count;
+use crate::sources;
 use crate::ui::Ui;
 
 /// Variables that would hand a deployment's credentials to the tests that run before it.
@@ -51,6 +52,7 @@ pub struct Stage<'a> {
     section: Option<&'a TestSection>,
     /// Whether the tests are kept from the credentials in the environment.
     keep_credentials: bool,
+    /// Where Go is run.
     folder: PathBuf,
     module: PathBuf,
 }
@@ -59,13 +61,19 @@ impl<'a> Stage<'a> {
     /// The stage as `test` runs it: with the environment as it is.
     pub fn new(project: &'a Project, service: &'a Service) -> Self {
         let folder = absolute(&service.folder);
+        let module = sources::module(service);
         Self {
             project,
             service,
             section: service.pipeline.test.as_ref(),
             keep_credentials: true,
-            module: module_folder(&folder),
-            folder,
+            // Go finds a module below only from within.
+            folder: if module.starts_with(&folder) {
+                module.clone()
+            } else {
+                folder
+            },
+            module,
         }
     }
 

@@ -19,7 +19,7 @@ branch = "main"
 role = "arn:aws:iam::123456789012:role/longshore-production"
 "#;
 
-const PIPELINE: &str = "[service]\nname = \"orders\"\n[build]\npackage = \"./cmd\"\n[registry]\nrepository = \"x\"\n[deploy]\ncontainer = \"app\"\ntimeout = \"15m\"\n[environments.local]\n[environments.local.embedded]\n";
+const PIPELINE: &str = "[service]\nname = \"orders\"\n[build]\npackage = \"./cmd\"\n[registry]\nrepository = \"orders\"\n[deploy]\ncontainer = \"app\"\ntimeout = \"15m\"\n[environments.local]\n[environments.local.embedded]\n";
 
 fn load(pipeline: &str) -> Service {
     let read = |path: &Path| match path.to_str() {
@@ -59,7 +59,7 @@ fn yaml(file: &File) -> Value {
 
 #[test]
 fn one_service_with_a_database_and_two_environments() {
-    let staging = "[environments.staging]\nregion = \"eu-central-1\"\nbranch = \"main\"\nrole = \"arn:aws:iam::1:role/s\"\ntest = false\n[environments.local]\n[environments.local.embedded]\n";
+    let staging = "[environments.staging]\nregion = \"eu-central-1\"\nbranch = \"main\"\nrole = \"arn:aws:iam::210987654321:role/s\"\ntest = false\n[environments.local]\n[environments.local.embedded]\n";
     let service = service(
         "orders",
         &format!(
@@ -123,12 +123,12 @@ fn what_is_missing_is_told_all_at_once() {
     let one = service("one", "[environments.production]\nbranch = \"main\"\n");
     let other = service(
         "other",
-        "[environments.production]\nbranch = \"trunk\"\nregion = \"eu-central-1\"\nrole = \"arn:aws:iam::1:role/x\"\n[environments.\"a b\"]\nrole = \"arn:aws:iam::1:role/x\"\nregion = \"eu-central-1\"\n",
+        "[environments.production]\nbranch = \"trunk\"\nregion = \"eu-central-1\"\nrole = \"arn:aws:iam::210987654321:role/x\"\n[environments.1st]\nrole = \"arn:aws:iam::1:role/x\"\nregion = \"eu-central-1\"\n",
     );
     let problems = generate(&[unit(&one, "one"), unit(&other, "other")]).unwrap_err();
     let text: Vec<String> = problems.iter().map(Problem::to_string).collect();
     insta::assert_snapshot!(text.join("\n"), @r"
-    environment `a b` cannot name a workflow: use letters, digits, `-` and `_`, beginning with a letter or `_`
+    environment `1st` cannot name a workflow: use letters, digits, `-` and `_`, beginning with a letter or `_`
     environment `production` of service `one` has no `role`, which the pipeline needs to take on by OIDC
     environment `production` of service `one` has no `region`, which the pipeline needs to know where to ask for credentials
     environment `production` has the branch `main` in one pipeline file and `trunk` in another: one workflow deploys all services of an environment

@@ -11,7 +11,7 @@ use service_config::Service;
 use workflows::{File, MARK, Unit};
 
 use crate::exit::bad_input;
-use crate::project::{Project, module_folder};
+use crate::project::Project;
 use crate::{report, ui};
 
 /// Arguments of `workflows`.
@@ -99,7 +99,7 @@ pub fn all_services(project: &Project) -> anyhow::Result<Vec<Service>> {
 
 /// Folder of the service's go.mod, from the top of the repository.
 fn module(project: &Project, service: &Service) -> String {
-    let folder = module_folder(&service.folder);
+    let folder = crate::sources::module(service);
     let folder = folder.canonicalize().unwrap_or(folder);
     match folder.strip_prefix(&project.root) {
         Ok(path) if !path.as_os_str().is_empty() => path.display().to_string(),
