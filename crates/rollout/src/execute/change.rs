@@ -339,7 +339,8 @@ impl<C: Cloud> Execution<'_, C> {
                         };
                         let untouched = match (primary, &self.before) {
                             (Some(now), Some(before)) => same(now, before),
-                            (now, before) => now.is_none() && before.is_none(),
+                            // One that is there and deleted may be what this run created.
+                            (now, before) => now.is_none() && before.is_none() && service.is_none(),
                         };
                         if untouched {
                             return Err(refused(error));
