@@ -63,6 +63,7 @@ pub async fn execute<C: Cloud>(plan: &Plan, cloud: &C, tell: &mut dyn FnMut(Even
         recent: VecDeque::new(),
         created_at: 0,
         newest: 0,
+        gone: false,
         believed_at: 0,
         ended: Ended::default(),
     };
@@ -106,6 +107,8 @@ struct Execution<'a, C> {
     created_at: Millis,
     /// When the newest PRIMARY that was seen since was created, by AWS's clock.
     newest: Millis,
+    /// Whether the service was last seen deleted.
+    gone: bool,
     /// When a look at the service was last believed.
     believed_at: Millis,
     ended: Ended,

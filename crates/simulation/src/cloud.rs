@@ -198,16 +198,20 @@ impl<'a> Connection<'a> {
         self.touched.set(self.touched.get().or(Some(now)));
     }
 
-    /// Somebody else deployed after this run did, this run has seen that, and now it updates the service all the same.
-    fn note_override(&self, world: &World) {
+    /// Somebody else deployed after this run did, that is live, this run has seen it, and now it updates the service all the same.
+    fn overrides(&self, world: &mut World) -> bool {
         let Some(touched) = self.touched.get() else {
-            return;
+            return false;
         };
+        let service = views::service(world).unwrap_or_default();
+        let live = Option::as_ref(&service).map(|service| service.task_definition.as_str());
+        let live = live.and_then(|definition| world.version_of(definition));
         let looks = self.looks.borrow();
-        let seen = world.done.iter().any(|(at, act)| {
-            matches!(act, Act::Deploy(_)) && *at > touched && looks.iter().any(|look| look > at)
-        });
-        self.overrode.set(self.overrode.get() || seen);
+        world.done.iter().any(|(at, act)| {
+            matches!(act, Act::Deploy(number) if Some(*number) == live)
+                && *at > touched
+                && looks.iter().any(|look| look > at)
+        })
     }
 
     fn advance(&self, duration: Millis) {
@@ -316,8 +320,9 @@ impl<'a> Connection<'a> {
                     "taskDefinition": task_definition,
                 });
                 configure(&mut request, &settings);
+                let overrides = self.overrides(world);
                 let answer = world.apply("UpdateService", &request)?;
-                self.note_override(world);
+                self.overrode.set(self.overrode.get() || overrides);
                 self.touch(world.now);
                 Answer::Service(Some(views::service_view(&answer["service"])))
             }

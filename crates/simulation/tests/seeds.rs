@@ -1,7 +1,7 @@
 //! Stories whose seeds once showed a wrong outcome. What was wrong is said beside each; a change of the scenarios gives a seed another story, and then its reason is history.
 
 /// Seeds, and what they showed when they were kept.
-const KEPT: [(u64, &str); 13] = [
+const KEPT: [(u64, &str); 20] = [
     (
         179,
         "without the permission to stop a deployment, the way back replaced what somebody else had deployed a moment before",
@@ -35,6 +35,28 @@ const KEPT: [(u64, &str); 13] = [
     (
         2_003_531,
         "the same, with the own way back between the two answers",
+    ),
+    (
+        3_001_086,
+        "the run had seen the service deleted, forgot it over an older answer, and said that it was rolled back",
+    ),
+    (
+        3_042_353,
+        "an update whose answer was lost was sent again without a look, over what somebody had deployed in between",
+    ),
+    (3_005_699, "the same"),
+    (
+        5_031_606,
+        "the first of two updates had worked, failed and been taken back by ECS before anybody looked, and the end was not the way back",
+    ),
+    (5_002_897, "the same"),
+    (
+        7_020_747,
+        "a service that the run had created, without an answer, and that somebody had deleted, was told as never touched",
+    ),
+    (
+        3_019_355,
+        "what somebody had deployed was over before the way back began; the judge was wrong",
     ),
     (
         800_518,

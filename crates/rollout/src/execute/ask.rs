@@ -14,7 +14,9 @@ impl<C: Cloud> Execution<'_, C> {
             let now = self.cloud.now();
             let lags = match &service {
                 Some(service) if service.status != "INACTIVE" => {
-                    service.predates(self.created_at.max(self.newest))
+                    let primary = service.primary().map_or(0, |primary| primary.created_at);
+                    let gone = self.gone && service.status == "ACTIVE" && primary <= self.newest;
+                    gone || service.predates(self.created_at.max(self.newest))
                 }
                 // A service that was there cannot be missing because of a lag.
                 _ => self.created_at > 0 && self.plan.guard.primary_deployment.is_none(),
@@ -22,6 +24,7 @@ impl<C: Cloud> Execution<'_, C> {
             if !lags || now >= self.believed_at + LAG {
                 self.believed_at = now;
                 let primary = service.as_ref().and_then(ServiceView::primary);
+                self.gone = service.as_ref().is_none_or(|s| s.status != "ACTIVE");
                 let created = primary.map_or(0, |primary| primary.created_at);
                 self.newest = if lags { 0 } else { self.newest }.max(created);
                 return Ok(service);

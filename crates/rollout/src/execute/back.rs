@@ -17,6 +17,7 @@ impl<C: Cloud> Execution<'_, C> {
         if self.ended.changed_at.is_some() {
             self.ended.judged_at = Some(self.cloud.now());
             self.ended.end = End::Failed;
+            self.ended.live = self.live().await;
             return;
         }
         self.give_up_claim().await;

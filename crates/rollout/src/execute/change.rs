@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, Call, CallError, Cloud, End, Event, Execution, LAG, pause, refused};
+use super::{Answer, Call, CallError, Cloud, End, Event, Execution, LAG, PATIENCE, pause, refused};
 use crate::cause::{Cause, CauseCode};
 use crate::facts::{DeploymentView, Millis, RevisionView, ServiceView};
 use crate::plan::Step;
@@ -111,11 +111,18 @@ impl<C: Cloud> Execution<'_, C> {
 
     async fn guard(&mut self) -> Result<Option<ServiceView>, Cause> {
         let service = self.describe().await.map_err(|error| refused(&error))?;
+        self.hold(service)
+    }
+
+    /// Whether the service is still what the plan was made for.
+    fn hold(&mut self, service: Option<ServiceView>) -> Result<Option<ServiceView>, Cause> {
         let service = service.filter(|service| service.status == "ACTIVE");
         let primary = service.as_ref().and_then(ServiceView::primary);
-        self.before = primary.cloned();
         let moved = match (&self.plan.guard.primary_deployment, primary) {
-            (Some(expected), Some(primary)) if *expected == primary.id => return Ok(service),
+            (Some(expected), Some(primary)) if *expected == primary.id => {
+                self.before = Some(primary.clone());
+                return Ok(service);
+            }
             (None, None) => return Ok(service),
             (_, Some(primary)) => format!(
                 "it now works with {} (deployment {})",
@@ -250,11 +257,48 @@ impl<C: Cloud> Execution<'_, C> {
     /// The one call that changes the service. When its answer is lost, the service itself tells whether it took effect.
     async fn start(&mut self, call: Call, task_definition: String) -> Result<Watched, Cause> {
         let now = self.cloud.now();
-        let service = match self.ask(call).await {
-            Ok(Answer::Service(service)) => service,
-            Ok(_) => None,
-            Err(error) if error.declined => return Err(refused(&error)),
-            Err(error) => self.find_out(&task_definition, now, &error).await?,
+        let mut wait = 500;
+        let mut declined = true;
+        let service = loop {
+            self.count(call.cost());
+            let error = match self.cloud.call(call.clone()).await {
+                Ok(Answer::Service(service)) => break service,
+                Ok(_) => break None,
+                Err(error) => error,
+            };
+            declined &= error.declined;
+            if !error.transient || self.cloud.now() >= now + PATIENCE {
+                if declined {
+                    return Err(refused(&error));
+                }
+                break self.find_out(&task_definition, now, &error).await?;
+            }
+            self.say(Event::Retrying(error.message.clone()));
+            self.pause(wait).await;
+            wait = (wait * 2).min(15_000);
+            // Meanwhile somebody else may have deployed, whom a second attempt would overrun; or the first one has worked.
+            let seen = self.describe().await;
+            let held = match &seen {
+                Ok(service) => self.hold(service.clone()),
+                Err(unreadable) => Err(refused(unreadable)),
+            };
+            match held {
+                Ok(_) => {}
+                Err(cause) if declined => return Err(cause),
+                Err(_) => {
+                    let seen = seen.ok().flatten();
+                    let live = seen.as_ref().and_then(ServiceView::primary);
+                    let live = live.map(|primary| primary.task_definition.as_str());
+                    if live == Some(task_definition.as_str()) {
+                        break seen;
+                    }
+                    // ECS has ended the first one already, and went back: nobody is overrun.
+                    let before = self.before.as_ref().map(|b| b.task_definition.as_str());
+                    if live.is_none() || live != before {
+                        break self.find_out(&task_definition, now, &error).await?;
+                    }
+                }
+            }
         };
         self.ended.changed_at = Some(now);
         let primary = service.as_ref().and_then(ServiceView::primary);
@@ -295,7 +339,8 @@ impl<C: Cloud> Execution<'_, C> {
                         };
                         let untouched = match (primary, &self.before) {
                             (Some(now), Some(before)) => same(now, before),
-                            (now, before) => now.is_none() && before.is_none(),
+                            // One that is there and deleted may be what this run created.
+                            (now, before) => now.is_none() && before.is_none() && service.is_none(),
                         };
                         if untouched {
                             return Err(refused(error));

@@ -441,6 +441,20 @@ fn what_somebody_deployed_after_ecs_went_back_is_left_alone() {
 }
 
 #[test]
+fn an_update_is_not_sent_again_over_what_somebody_deployed_meanwhile() {
+    let foreign = service(vec![deployment(9, "PRIMARY", State::InProgress, 0)]);
+    let script = Script {
+        failing: RefCell::new(vec![("Update", 1, true)]),
+        ..Script::new([old(), old(), foreign])
+    };
+    let (ended, _) = run(&plan(), &script);
+    // The first one may have worked for a moment, so that this is not "nothing was changed".
+    assert_eq!((ended.end, ended.live), (End::Failed, Some(arn(9))));
+    assert!(ended.changed_at.is_some());
+    assert_eq!(script.called("Update"), 1);
+}
+
+#[test]
 fn an_interrupt_rolls_back() {
     let script = Script {
         interrupt_at: Some(2_000),
