@@ -180,29 +180,7 @@ fn run(cells: &[Cell], pace: &str) -> Vec<Measured> {
 }
 
 fn measure(cell: &Cell, pace: &str) -> Measured {
-    let project = Project::example();
-    let file = "api/pipeline.toml";
-    // A database would only add processes.
-    let text = std::fs::read_to_string(project.path(file)).unwrap();
-    let kept: Vec<&str> = text
-        .lines()
-        .filter(|line| {
-            !line.starts_with("postgres = ")
-                && !line.starts_with("secrets = { DATABASE_URL = \"/local")
-        })
-        .collect();
-    std::fs::write(project.path(file), kept.join("\n")).unwrap();
-    if !cell.breaker {
-        project.edit(file, "circuit-breaker = true", "circuit-breaker = false");
-    }
-    project.commit("no database");
-    // The release before is rolled out quickly; then the AWS is as slow as the real one.
-    let receipt = project.deploy(&[]).expect(0).json();
-    project.run(&["local", "down"]).expect(0);
-    project.run(&["local", "up", "--pace", pace]).expect(0);
-    let url = receipt["url"].as_str().unwrap().to_owned();
-    project.wait_for(&format!("{url}/version"));
-    let before = receipt["taskDefinition"].as_str().unwrap().to_owned();
+    let (project, url, before) = prepared(cell, pace);
     let calls_before = calls(&project);
 
     let load = Load::gentle(&format!("{url}/version"), PAUSE);
@@ -236,6 +214,37 @@ fn measure(cell: &Cell, pace: &str) -> Measured {
         requests: tally.ok + tally.failures(),
         failed: tally.failures(),
     }
+}
+
+/// An AWS on which the release before serves, its address, and the ARN of that release.
+fn prepared(cell: &Cell, pace: &str) -> (Project, String, String) {
+    // One after another: builds would only be in each other's way, and so would the ports that they take for free.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap();
+    let project = Project::example();
+    let file = "api/pipeline.toml";
+    // A database would only add processes.
+    let text = std::fs::read_to_string(project.path(file)).unwrap();
+    let kept: Vec<&str> = text
+        .lines()
+        .filter(|line| {
+            !line.starts_with("postgres = ")
+                && !line.starts_with("secrets = { DATABASE_URL = \"/local")
+        })
+        .collect();
+    std::fs::write(project.path(file), kept.join("\n")).unwrap();
+    if !cell.breaker {
+        project.edit(file, "circuit-breaker = true", "circuit-breaker = false");
+    }
+    project.commit("no database");
+    // The release before is rolled out quickly; then the AWS is as slow as the real one.
+    let receipt = project.deploy(&[]).expect(0).json();
+    project.run(&["local", "down"]).expect(0);
+    project.run(&["local", "up", "--pace", pace]).expect(0);
+    let url = receipt["url"].as_str().unwrap().to_owned();
+    project.wait_for(&format!("{url}/version"));
+    let before = receipt["taskDefinition"].as_str().unwrap().to_owned();
+    (project, url, before)
 }
 
 fn calls(project: &Project) -> usize {
