@@ -55,10 +55,13 @@ pub fn find(home: &Path) -> Result<Option<Instance>, Error> {
     let since = Instant::now();
     loop {
         let instance = Instance::read(home)?;
-        if let Some(instance) = &instance
-            && instance.status_now().is_ok()
-        {
-            return Ok(Some(instance.clone()));
+        if let Some(instance) = &instance {
+            match instance.status_now() {
+                Ok(_) => return Ok(Some(instance.clone())),
+                // Waiting does not change its version.
+                Err(error @ Error::OtherVersion { .. }) => return Err(error),
+                Err(_) => {}
+            }
         }
         if !Lock::is_taken(home)? {
             return Ok(None);
@@ -288,7 +291,10 @@ impl Instance {
         let (status, body) =
             split(&answer).ok_or_else(|| Error::Answer("it is not an HTTP answer".to_owned()))?;
         if (200..300).contains(&status) {
-            return serde_json::from_slice(body).map_err(|error| Error::Answer(error.to_string()));
+            return serde_json::from_slice(body).map_err(|error| {
+                tracing::debug!("the answer to {method} {path} has another form: {error}");
+                Error::OtherVersion { pid: self.pid }
+            });
         }
         let message = serde_json::from_slice::<Value>(body)
             .ok()
@@ -367,6 +373,25 @@ mod tests {
         let mut left = Instance::create(home.path()).unwrap();
         left.serve_at(1, 1).unwrap();
         assert!(find(home.path()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_process_of_another_version_is_told_as_that() {
+        let home = tempfile::tempdir().unwrap();
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut instance = Instance::create(home.path()).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        instance.serve_at(7, port).unwrap();
+        let _lock = Lock::take(home.path()).unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{\"tomorrow\": 1}";
+            stream.write_all(answer).unwrap();
+        });
+        let error = find(home.path()).unwrap_err();
+        assert!(matches!(error, Error::OtherVersion { pid: 7 }), "{error}");
     }
 
     #[test]

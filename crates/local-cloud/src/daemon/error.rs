@@ -83,6 +83,14 @@ pub enum Error {
         /// The log file.
         log: PathBuf,
     },
+    /// A process of another version of this program holds the home: its answers have another form.
+    #[error(
+        "the local cloud (process {pid}) was started by another version of longshore; end it with `kill {pid}`, and the next command starts it anew"
+    )]
+    OtherVersion {
+        /// The process.
+        pid: u32,
+    },
     /// The instance refused what it was asked.
     #[error("{0}")]
     Refused(String),
