@@ -116,7 +116,9 @@ fn gone(watched: &Watched, service: &ServiceView, seen: &Observation<'_>) -> Cau
             .and_then(|p| p.reason.as_deref())
             .is_some_and(|reason| reason.contains("rolling back"));
     if rolled_back {
-        return best_evidence(watched, seen).unwrap_or_else(|| {
+        // Tasks that found no room count as failed for the breaker, too.
+        let evidence = best_evidence(watched, seen).or_else(|| no_room(watched, seen));
+        return evidence.unwrap_or_else(|| {
             Cause::new(
                 CauseCode::CircuitBreaker,
                 "ECS ended the deployment and went back to the revision before it",

@@ -233,6 +233,20 @@ fn time_runs_out_with_the_best_reason_there_is() {
 }
 
 #[test]
+fn tasks_that_found_no_room_are_the_reason_when_ecs_went_back() {
+    let mut service = rolled_back();
+    service.deployments[0].reason =
+        Some("ECS deployment circuit breaker: rolling back to deploymentId ecs-svc/1.".into());
+    let verdict = |service: &ServiceView| code(judge(&watched(true), &look(service, &[]), SOON));
+    assert_eq!(verdict(&service), Some(CauseCode::CircuitBreaker));
+    service.events = vec![EventView {
+        at: 1_005_000,
+        message: "(service api) was unable to place a task. Reason: Capacity is unavailable at this time.".into(),
+    }];
+    assert_eq!(verdict(&service), Some(CauseCode::Capacity));
+}
+
+#[test]
 fn somebody_elses_deployment_is_told_as_such() {
     let service = service(vec![
         deployment(3, "PRIMARY", State::InProgress, 0),
