@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws::{Access, Aws, Connection, ErrorKind};
 use local_cloud::client::{self, Instance, Started};
 use local_cloud::daemon::{Provision, ProvisionPostgres, ProvisionTargetGroup};
-use rollout::facts::ServiceDeploymentView;
+use rollout::facts::{ServiceDeploymentView, ServiceView};
 use rollout::plan::{Breaker, LoadBalancer, NewService, ServiceSettings};
 use serde_json::Value;
 use service_config::{Embedded, Environment, Inputs, NetworkMode, Service};
@@ -61,6 +61,20 @@ impl Release {
 }
 
 impl Cloud {
+    /// The service as ECS has it; one that is not there is refused, with the way to have it.
+    pub async fn live_service(&self) -> anyhow::Result<ServiceView> {
+        let view = self.aws.service(&self.cluster, &self.service).await?;
+        view.ok_or_else(|| {
+            refused(
+                format!(
+                    "there is no service `{}` in cluster `{}`",
+                    self.service, self.cluster
+                ),
+                Some("`cargo xtask deploy` deploys it"),
+            )
+        })
+    }
+
     /// What the revisions of these rollouts are known by. One that was deleted since is left out.
     pub async fn releases(
         &self,

@@ -64,15 +64,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let service = project.service(args.target.service.service.as_deref())?;
     let environment = project::environment(&service, args.target.env.as_deref())?;
     let cloud = cloud::look(&project, &service, environment).await?;
-    let Some(view) = cloud.aws.service(&cloud.cluster, &cloud.service).await? else {
-        return Err(refused(
-            format!(
-                "there is no service `{}` in cluster `{}`",
-                cloud.service, cloud.cluster
-            ),
-            Some("`cargo xtask deploy` deploys it"),
-        ));
-    };
+    let view = cloud.live_service().await?;
     let document = cloud.aws.task_definition(&view.task_definition).await?;
     let mut places = places(&document);
     places.retain(|place| {

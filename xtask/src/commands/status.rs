@@ -11,7 +11,6 @@ use serde_json::json;
 
 use super::{OutputFormat, TargetArgs};
 use crate::cloud::{self, Cloud, Release};
-use crate::exit::refused;
 use crate::project::{self, Project};
 use crate::release::revision;
 use crate::ui;
@@ -32,15 +31,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let service = project.service(args.target.service.service.as_deref())?;
     let environment = project::environment(&service, args.target.env.as_deref())?;
     let cloud = cloud::look(&project, &service, environment).await?;
-    let Some(view) = cloud.aws.service(&cloud.cluster, &cloud.service).await? else {
-        return Err(refused(
-            format!(
-                "there is no service `{}` in cluster `{}`",
-                cloud.service, cloud.cluster
-            ),
-            Some("`cargo xtask deploy` deploys it"),
-        ));
-    };
+    let view = cloud.live_service().await?;
     let records = cloud.aws.history(&cloud.cluster, &cloud.service).await;
     let records = records.unwrap_or_default();
     let live = ServiceDeploymentView {
