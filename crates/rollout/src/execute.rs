@@ -12,6 +12,7 @@ mod ask;
 mod back;
 mod before;
 mod change;
+mod claim;
 mod cloud;
 mod event;
 mod evidence;

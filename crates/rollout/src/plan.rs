@@ -55,12 +55,15 @@ impl Plan {
     /// The format that is written.
     pub const FORMAT: u32 = 2;
 
-    /// ARN of the revision that an update names, when it is not one that is registered first.
+    /// ARN of the revision that an update names or that is followed, when it is not one that is registered first.
     pub fn target(&self) -> Option<&str> {
         self.steps.iter().find_map(|step| match step {
             Step::UpdateService {
                 task_definition, ..
             } => task_definition.as_deref(),
+            Step::Adopt {
+                task_definition, ..
+            } => Some(task_definition),
             _ => None,
         })
     }

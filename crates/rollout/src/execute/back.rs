@@ -289,7 +289,9 @@ fn newer<'a>(
         .find(|record| record.task_definition != back)
 }
 
-/// What the service works with, when that is neither the watched revision nor the one to return to, and ECS does not say that it went there by itself.
+/// What the service works with, when that is neither the watched deployment nor the revision to return to, and ECS does not say that it went there by itself.
+///
+/// Another deployment of the watched revision is somebody else's: this run makes only one.
 fn foreign<'a>(
     service: &'a ServiceView,
     record: Option<&ServiceDeploymentView>,
@@ -297,11 +299,12 @@ fn foreign<'a>(
     back: &str,
 ) -> Option<&'a str> {
     let primary = service.primary()?;
-    // That ECS went back says nothing of what somebody has deployed since.
-    let by_ecs = record.is_some_and(|record| record.status.starts_with("ROLLBACK"))
-        && service.went_back_to(primary);
     let live = primary.task_definition.as_str();
-    (live != watched.task_definition && live != back && !by_ecs).then_some(live)
+    // That ECS went back says nothing of what somebody has deployed since.
+    let by_ecs = service.went_back_to(primary)
+        && (live == watched.task_definition
+            || record.is_some_and(|record| record.status.starts_with("ROLLBACK")));
+    (primary.id != watched.deployment && live != back && !by_ecs).then_some(live)
 }
 
 fn in_other_hands(task_definition: &str) -> String {

@@ -1,20 +1,10 @@
 //! From the plan to a deployment on its way: the guard, the registration, and the one call that changes the service.
 
-use std::collections::BTreeMap;
-
 use super::{Answer, Call, CallError, Cloud, End, Event, Execution, LAG, PATIENCE, pause, refused};
 use crate::cause::{Cause, CauseCode};
-use crate::facts::{DeploymentView, Millis, RevisionView, ServiceView};
+use crate::facts::{DeploymentView, Millis, ServiceView};
 use crate::plan::Step;
 use crate::verdict::Watched;
-use crate::words;
-
-/// Tag of a revision: the deployment that was PRIMARY when it was registered. Gone when the run has ended without deploying it.
-const GUARD_TAG: &str = "longshore:guard";
-/// Tag of every revision that longshore registers.
-pub(crate) const MANAGED_TAG: &str = "longshore:service";
-/// Revisions before the own one that are looked at.
-const MOST_RIVALS: usize = 5;
 
 impl<C: Cloud> Execution<'_, C> {
     /// There is nothing to do if what is wanted is still live.
@@ -109,7 +99,7 @@ impl<C: Cloud> Execution<'_, C> {
         ))
     }
 
-    async fn guard(&mut self) -> Result<Option<ServiceView>, Cause> {
+    pub(super) async fn guard(&mut self) -> Result<Option<ServiceView>, Cause> {
         let service = self.describe().await.map_err(|error| refused(&error))?;
         self.hold(service)
     }
@@ -137,121 +127,6 @@ impl<C: Cloud> Execution<'_, C> {
                 self.plan.service
             ),
         ))
-    }
-
-    /// Tags the revision with where it came from, and sees whether another run is just about to deploy over the same PRIMARY: the one that registered first goes on.
-    ///
-    /// UpdateService knows no condition, so two runs could both find the guard as they expect it. Revisions have an order that ECS gives them, and that is the same for all.
-    async fn claim(&mut self, arn: &str) -> Result<(), Cause> {
-        let Some(guard) = self.plan.guard.primary_deployment.clone() else {
-            return self.tag(arn, self.plan.tags.clone()).await;
-        };
-        let mut tags = self.plan.tags.clone();
-        tags.insert(GUARD_TAG.to_owned(), guard.clone());
-        self.tag(arn, tags).await?;
-        let Some((family, number)) = arn.rsplit_once(':') else {
-            return Ok(());
-        };
-        let number: u64 = number.parse().unwrap_or_default();
-        let Some(own) = self.revision(arn).await else {
-            return Ok(());
-        };
-        // As long as another run may still be at its own tasks before.
-        let before: u64 = self
-            .plan
-            .steps
-            .iter()
-            .map(|step| match step {
-                Step::RunTask { task } => task.timeout_seconds * 1000,
-                _ => 0,
-            })
-            .sum();
-        for number in (1..number).rev().take(MOST_RIVALS) {
-            let name = format!("{family}:{number}");
-            let Some(other) = self.revision(&name).await else {
-                break;
-            };
-            let age = own.registered_at.saturating_sub(other.registered_at);
-            if age > LAG + before {
-                break;
-            }
-            // Registered a moment ago, and its tags are still on their way.
-            if !other.tags.contains_key(MANAGED_TAG) && age < 3_000 {
-                self.pause(1_500).await;
-            }
-            self.let_pass(&name, &guard, LAG + before - age).await?;
-        }
-        Ok(())
-    }
-
-    /// Waits until another run has deployed what it registered, which moves the guard, or has given up; or until it must be dead.
-    async fn let_pass(&mut self, name: &str, guard: &str, limit: Millis) -> Result<(), Cause> {
-        let since = self.cloud.now();
-        let mut said = false;
-        while let Some(other) = self.revision(name).await {
-            let claims = other.status == "ACTIVE"
-                && other
-                    .tags
-                    .get(GUARD_TAG)
-                    .is_some_and(|claimed| claimed == guard);
-            if !claims || self.cloud.now().saturating_sub(since) >= limit {
-                return Ok(());
-            }
-            if !said {
-                self.say(Event::Note(format!(
-                    "another run registered {} a moment before this one; waiting until it has deployed that or has given up",
-                    words::revision(&other.arn)
-                )));
-                said = true;
-            }
-            self.pause(2_000).await;
-            if self.interrupted() {
-                return Err(Cause::new(
-                    CauseCode::Interrupted,
-                    "interrupted before anything was changed",
-                ));
-            }
-            self.guard().await?;
-        }
-        Ok(())
-    }
-
-    /// Without the permission to tag there is still a deployment, only with less of a record.
-    async fn tag(&mut self, arn: &str, tags: BTreeMap<String, String>) -> Result<(), Cause> {
-        if tags.is_empty() {
-            return Ok(());
-        }
-        let call = Call::TagRevision {
-            arn: arn.to_owned(),
-            tags,
-        };
-        if let Err(error) = self.ask(call).await {
-            self.say(Event::Note(format!(
-                "the revision is not tagged, so that `history` will not know its commit: {}",
-                error.message
-            )));
-        }
-        Ok(())
-    }
-
-    /// Nobody has to wait for a run that does not deploy what it registered.
-    pub(super) async fn give_up_claim(&mut self) {
-        if let Some(arn) = self.ended.task_definition.clone()
-            && self.plan.guard.primary_deployment.is_some()
-        {
-            let keys = vec![GUARD_TAG.to_owned()];
-            // Nothing depends on it but the patience of others.
-            let _ = self.cloud.call(Call::UntagRevision { arn, keys }).await;
-            self.count(1);
-        }
-    }
-
-    async fn revision(&mut self, name: &str) -> Option<RevisionView> {
-        let name = name.to_owned();
-        match self.ask(Call::Revision { name }).await {
-            Ok(Answer::Revision(found)) => found,
-            _ => None,
-        }
     }
 
     /// The one call that changes the service. When its answer is lost, the service itself tells whether it took effect.

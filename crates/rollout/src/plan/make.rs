@@ -227,6 +227,8 @@ pub fn rollback(
     let Some(primary) = view.primary() else {
         return Err(Refusal::NoService { service, cluster });
     };
+    let live = primary.task_definition.as_str();
+    let on_its_way = primary.rollout_state == Some(RolloutState::InProgress);
     // With a release still failing, the way back is what served before it; also when ECS is on that way already.
     let returning = facts
         .history
@@ -234,14 +236,31 @@ pub fn rollback(
         .is_some_and(ServiceDeploymentView::rolling_back);
     let failing = facts
         .serving()
-        .filter(|serving| returning || *serving != primary.task_definition);
-    let Some(target) = to.or_else(|| failing.or_else(|| facts.earlier()).map(str::to_owned)) else {
+        .filter(|serving| returning || *serving != live);
+    // Somebody takes a release back that was completed: what served last is what nobody wants.
+    let taken_back = failing.is_some_and(|serving| serving != live)
+        && on_its_way
+        && facts
+            .history
+            .iter()
+            .any(|record| record.status == "SUCCESSFUL" && record.task_definition == live);
+    let back = if taken_back { Some(live) } else { failing };
+    let Some(target) = to.or_else(|| back.or_else(|| facts.earlier()).map(str::to_owned)) else {
         return Err(Refusal::NoEarlier { service });
     };
-    let steps = if target == primary.task_definition
-        && primary.rollout_state == Some(RolloutState::Completed)
-    {
+    let steps = if target != live {
+        vec![Step::UpdateService {
+            task_definition: Some(target.clone()),
+            settings: ServiceSettings::default(),
+        }]
+    } else if primary.rollout_state == Some(RolloutState::Completed) {
         Vec::new()
+    } else if on_its_way {
+        vec![Step::Adopt {
+            deployment: primary.id.clone(),
+            task_definition: target.clone(),
+            ran: Vec::new(),
+        }]
     } else {
         vec![Step::UpdateService {
             task_definition: Some(target.clone()),

@@ -193,3 +193,25 @@ fn rollback_goes_to_what_was_good_before() {
         assert_eq!(target, expected.map(arn), "{name}");
     }
 }
+
+#[test]
+fn a_rollback_follows_a_return_that_is_on_its_way() {
+    // A deployment of revision 2 was completed, and is just being taken back: what served last is what nobody wants.
+    let ok = "SUCCESSFUL";
+    let returning = service(vec![
+        deployment(1, "PRIMARY", State::InProgress, 0),
+        deployment(2, "ACTIVE", State::Completed, 2),
+    ]);
+    let history = [(1, "IN_PROGRESS"), (2, ok), (1, ok)];
+    let facts = facts(returning, "r", &history);
+    let plan = |to| plan::rollback("c".into(), "api".into(), &facts, to, None, 900).unwrap();
+    assert_eq!(plan(None).target(), Some(arn(1).as_str()));
+    assert!(
+        matches!(&plan(None).steps[..], [Step::Adopt { deployment, .. }] if deployment == "ecs-svc/1")
+    );
+    // Who names a revision gets it.
+    assert!(matches!(
+        &plan(Some(arn(2))).steps[..],
+        [Step::UpdateService { .. }]
+    ));
+}

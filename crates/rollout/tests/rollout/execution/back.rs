@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use rollout::cause::CauseCode;
 use rollout::execute::{End, Event};
-use rollout::facts::{EventView, RolloutState as State, ServiceView};
+use rollout::facts::{DeploymentView, EventView, RolloutState as State, ServiceView};
 use rollout::plan::{Marker, ServiceSettings, Step};
 
 use super::super::{arn, deployment, running, service, stopped};
@@ -125,6 +125,32 @@ fn what_somebody_deployed_after_ecs_went_back_is_left_alone() {
     let (ended, _) = run(&plan(), &script);
     assert_eq!((ended.end, ended.live), (End::Failed, Some(arn(9))));
     assert_eq!(script.called(&format!("Update {}", arn(1))), 0);
+}
+
+#[test]
+fn another_deployment_of_the_revision_that_failed_is_left_alone() {
+    // Somebody went "back" to it while this run was on its way away from it: the same revision, and not this run's deployment.
+    let back = service(vec![
+        deployment(1, "PRIMARY", State::InProgress, 0),
+        deployment(2, "ACTIVE", State::Failed, 0),
+    ]);
+    let theirs = service(vec![DeploymentView {
+        id: "ecs-svc/9".into(),
+        ..deployment(2, "PRIMARY", State::Completed, 2)
+    }]);
+    let failed = service(vec![deployment(2, "PRIMARY", State::Failed, 0)]);
+    let script = Script::new([
+        old(),
+        old(),
+        rolling(),
+        failed.clone(),
+        failed,
+        back,
+        theirs,
+    ]);
+    let (ended, _) = run(&plan(), &script);
+    assert_eq!((ended.end, ended.live), (End::Failed, Some(arn(2))));
+    assert_eq!(script.called(&format!("Update {}", arn(1))), 1);
 }
 
 #[test]

@@ -89,3 +89,55 @@ fn another_run_that_registered_first_goes_on_alone() {
         assert_eq!(waited >= 50_000, waits, "{waited}");
     }
 }
+
+#[test]
+fn a_claim_holds_for_as_long_as_its_own_run_may_take() {
+    let own = RevisionView {
+        arn: arn(2),
+        registered_at: 1_000_000,
+        ..RevisionView::default()
+    };
+    // This run has no tasks before; the other one has, and says how long they may take.
+    for (age, says, waits) in [
+        (5_000, "300", 295_000),
+        (200_000, "300", 100_000),
+        (400_000, "300", 0),
+        (5_000, "soon", 55_000),
+    ] {
+        let other = RevisionView {
+            arn: arn(1),
+            status: "ACTIVE".into(),
+            registered_at: own.registered_at - age,
+            tags: BTreeMap::from([
+                ("longshore:service".to_owned(), "api".to_owned()),
+                ("longshore:guard".to_owned(), "ecs-svc/1".to_owned()),
+                ("longshore:guard-seconds".to_owned(), says.to_owned()),
+            ]),
+            ..RevisionView::default()
+        };
+        let script = Script {
+            revisions: vec![(arn(2), own.clone()), (arn(1), other)],
+            running: vec![running(2, "sha256:new"), running(2, "sha256:new")],
+            old_until_update: true,
+            ..Script::new([rolling(), done()])
+        };
+        let (ended, _) = run(&plan(), &script);
+        assert_eq!(ended.end, End::Succeeded, "{age} {says} {ended:?}");
+        let waited = ended.changed_at.unwrap_or_default();
+        assert!(
+            (waits..waits + 20_000).contains(&waited),
+            "{age} {says} {waited}"
+        );
+    }
+}
+
+#[test]
+fn a_run_that_is_refused_takes_its_claim_away_also_when_that_fails_for_now() {
+    let script = Script {
+        failing: RefCell::new(vec![("Untag", 2, true)]),
+        ..Script::new([old(), done()])
+    };
+    let (ended, _) = run(&plan(), &script);
+    assert_eq!((ended.end, script.called("Update")), (End::Refused, 0));
+    assert_eq!(script.called("Untag"), 3);
+}
