@@ -8,13 +8,15 @@ use fastrand::Rng;
 use local_cloud::error::ApiError;
 use rollout::execute::{Answer, Call, CallError, Cloud};
 use rollout::facts::{AlarmView, Facts, Millis, ServiceDeploymentView, ServiceView, TaskView};
-use rollout::plan::{NewService, ServiceSettings};
+use rollout::plan::Plan;
 use serde_json::{Value, json};
 
 use crate::faults::Faults;
+use crate::request::{brief, configure, create_request, error, is_write, operation};
+use crate::turns::Turn;
 use crate::version::SECRET;
 use crate::views;
-use crate::world::{Act, CLUSTER, SERVICE, World};
+use crate::world::{Act, CLUSTER, SERVICE, World, Write};
 
 /// So many service deployments are read to watch one.
 const WATCHED: usize = 5;
@@ -25,6 +27,11 @@ const MOST_CALLS: u64 = 20_000;
 pub(crate) struct Connection<'a> {
     world: &'a RefCell<World>,
     faults: &'a Faults,
+    /// Which of the runs that race this is.
+    who: usize,
+    /// Stands before each line that the run adds to the story.
+    name: &'a str,
+    turn: &'a Turn,
     began: Millis,
     rng: RefCell<Rng>,
     past: RefCell<VecDeque<Past>>,
@@ -37,6 +44,12 @@ pub(crate) struct Connection<'a> {
     pub(crate) touched: Cell<Option<Millis>>,
     /// Whether the run replaced somebody else's deployment that it had seen begin after its own.
     pub(crate) overrode: Cell<bool>,
+    /// The PRIMARY deployment that the run's plan was made for.
+    guard: RefCell<Option<String>>,
+    /// What the run registered.
+    registered: RefCell<Option<String>>,
+    /// Whether the run replaced the release of another without knowing of it, though both have made a claim.
+    pub(crate) overran: Cell<bool>,
     /// The time of the state that each look at the service showed.
     pub(crate) looks: RefCell<Vec<Millis>>,
 }
@@ -57,10 +70,30 @@ enum Fault {
     LostForGood,
 }
 
+/// Which run a connection belongs to.
+#[derive(Clone, Copy)]
+pub(crate) struct Who<'a> {
+    /// Which of those that race.
+    pub(crate) index: usize,
+    /// Stands before each line that the run adds to the story.
+    pub(crate) name: &'a str,
+    pub(crate) turn: &'a Turn,
+    /// When it begins.
+    pub(crate) began: Millis,
+}
+
 impl<'a> Connection<'a> {
-    pub(crate) fn new(world: &'a RefCell<World>, faults: &'a Faults, rng: Rng) -> Self {
+    pub(crate) fn new(
+        world: &'a RefCell<World>,
+        faults: &'a Faults,
+        who: Who<'a>,
+        rng: Rng,
+    ) -> Self {
         Self {
-            began: world.borrow().now,
+            began: who.began,
+            who: who.index,
+            name: who.name,
+            turn: who.turn,
             world,
             faults,
             rng: RefCell::new(rng),
@@ -70,8 +103,16 @@ impl<'a> Connection<'a> {
             calls: Cell::new(0),
             touched: Cell::new(None),
             overrode: Cell::new(false),
+            guard: RefCell::default(),
+            registered: RefCell::default(),
+            overran: Cell::new(false),
             looks: RefCell::default(),
         }
+    }
+
+    /// The plan that the run carries out.
+    pub(crate) fn follow(&self, plan: &Plan) {
+        self.guard.replace(plan.guard.primary_deployment.clone());
     }
 
     /// What is live, read as the client of the real AWS reads it; with the retries of its SDK.
@@ -131,18 +172,20 @@ impl<'a> Connection<'a> {
         }
     }
 
-    fn note(&self, line: impl FnOnce() -> String) {
-        self.world.borrow_mut().note(line);
+    pub(crate) fn note(&self, line: impl FnOnce() -> String) {
+        let name = self.name;
+        self.world.borrow_mut().note(|| format!("{name}{}", line()));
     }
 
-    fn attempt(&self, call: Call) -> Result<Answer, CallError> {
+    async fn attempt(&self, call: Call) -> Result<Answer, CallError> {
         let name = operation(&call);
-        self.advance(self.rng.borrow_mut().u64(10..300));
+        let latency = self.rng.borrow_mut().u64(10..300);
+        self.pass(latency).await;
         let since = self.world.borrow().now - self.began;
         if let Some((from, duration)) = self.faults.outage
             && (from..from + duration).contains(&since)
         {
-            self.advance(5_000);
+            self.pass(5_000).await;
             self.note(|| format!("{name}: no connection"));
             return Err(error(true, false, "ConnectTimeout: no connection"));
         }
@@ -194,30 +237,61 @@ impl<'a> Connection<'a> {
         (is_write(call) && hits(faults.lost_for_good)).then_some(Fault::LostForGood)
     }
 
-    fn touch(&self, now: Millis) {
-        self.touched.set(self.touched.get().or(Some(now)));
+    /// Keeps that the run changed the service.
+    fn touch(&self, world: &mut World, deploys: Option<&str>) {
+        self.touched.set(self.touched.get().or(Some(world.now)));
+        world.writes.push(Write {
+            at: world.now,
+            who: self.who,
+            deploys: deploys.map(str::to_owned),
+            releases: deploys.is_some() && deploys == self.registered.borrow().as_deref(),
+        });
     }
 
-    /// Somebody else deployed after this run did, that is live, this run has seen it, and now it updates the service all the same.
-    fn overrides(&self, world: &mut World) -> bool {
+    /// Somebody else deployed after this run did, that is live, this run has seen it, and now it updates the service to something else all the same.
+    fn overrides(&self, world: &mut World, target: &str) -> bool {
         let Some(touched) = self.touched.get() else {
             return false;
         };
         let service = views::service(world).unwrap_or_default();
-        let live = Option::as_ref(&service).map(|service| service.task_definition.as_str());
-        let live = live.and_then(|definition| world.version_of(definition));
+        let Some(live) = Option::as_ref(&service).map(|service| &service.task_definition) else {
+            return false;
+        };
+        let version = world.version_of(live);
         let looks = self.looks.borrow();
-        world.done.iter().any(|(at, act)| {
-            matches!(act, Act::Deploy(number) if Some(*number) == live)
-                && *at > touched
-                && looks.iter().any(|look| look > at)
-        })
+        let seen = |at: Millis| at > touched && looks.iter().any(|look| *look > at);
+        let acts = world.done.iter().any(|(at, act)| {
+            matches!(act, Act::Deploy(number) if Some(*number) == version) && seen(*at)
+        });
+        acts || live != target
+            && world.writes.iter().any(|write| {
+                write.who != self.who && write.deploys.as_ref() == Some(live) && seen(write.at)
+            })
     }
 
-    fn advance(&self, duration: Millis) {
-        let mut world = self.world.borrow_mut();
-        let until = world.now + duration;
-        world.advance(until);
+    /// Another has just deployed what it registered, this run does not know of it, and is about to deploy what it registered itself.
+    fn overruns(&self, world: &mut World, target: &str) -> bool {
+        let guard = self.guard.borrow();
+        let (None, Some(guard)) = (self.touched.get(), guard.as_ref()) else {
+            return false;
+        };
+        let service = views::service(world).unwrap_or_default();
+        let primary = Option::as_ref(&service).and_then(ServiceView::primary);
+        let other = world.writes.last().filter(|last| last.who != self.who);
+        let (Some(primary), Some(other)) = (primary, other) else {
+            return false;
+        };
+        let somebody = world.done.iter().any(|(at, _)| *at >= other.at);
+        primary.id != *guard
+            && other.releases
+            && !somebody
+            && self.registered.borrow().as_deref() == Some(target)
+    }
+
+    /// Lets time pass, and others act meanwhile.
+    async fn pass(&self, duration: Millis) {
+        let until = self.world.borrow().now + duration;
+        self.turn.wait(until).await;
     }
 
     /// Keeps what reads would answer now, for reads that lag.
@@ -299,6 +373,7 @@ impl<'a> Connection<'a> {
                 let document = serde_json::from_str(&document).unwrap_or_default();
                 let answer = world.apply("RegisterTaskDefinition", &document)?;
                 let arn = answer["taskDefinition"]["taskDefinitionArn"].as_str();
+                self.registered.replace(arn.map(str::to_owned));
                 Answer::Registered(arn.unwrap_or_default().to_owned())
             }
             Call::CreateService {
@@ -307,7 +382,7 @@ impl<'a> Connection<'a> {
             } => {
                 let request = create_request(&task_definition, &settings);
                 let answer = world.apply("CreateService", &request)?;
-                self.touch(world.now);
+                self.touch(world, Some(&task_definition));
                 Answer::Service(Some(views::service_view(&answer["service"])))
             }
             Call::UpdateService {
@@ -320,10 +395,12 @@ impl<'a> Connection<'a> {
                     "taskDefinition": task_definition,
                 });
                 configure(&mut request, &settings);
-                let overrides = self.overrides(world);
+                let overrides = self.overrides(world, &task_definition);
+                let overruns = self.overruns(world, &task_definition);
                 let answer = world.apply("UpdateService", &request)?;
                 self.overrode.set(self.overrode.get() || overrides);
-                self.touch(world.now);
+                self.overran.set(self.overran.get() || overruns);
+                self.touch(world, Some(&task_definition));
                 Answer::Service(Some(views::service_view(&answer["service"])))
             }
             Call::Tasks { running } => Answer::Tasks(views::tasks(world, running)?.to_vec()),
@@ -335,7 +412,7 @@ impl<'a> Connection<'a> {
             Call::StopServiceDeployment { arn } => {
                 let request = json!({"serviceDeploymentArn": arn, "stopType": "ROLLBACK"});
                 world.apply("StopServiceDeployment", &request)?;
-                self.touch(world.now);
+                self.touch(world, None);
                 Answer::Done
             }
             // A program that logs its secrets: nobody else must.
@@ -397,7 +474,7 @@ impl Cloud for Connection<'_> {
     async fn call(&self, call: Call) -> Result<Answer, CallError> {
         self.calls.set(self.calls.get() + 1);
         self.step().await;
-        let answer = self.attempt(call);
+        let answer = self.attempt(call).await;
         self.step().await;
         answer
     }
@@ -422,7 +499,7 @@ impl Cloud for Connection<'_> {
             .map(|after| self.began + after)
             .filter(|at| *at > now);
         let duration = interrupt.map_or(duration, |at| duration.min(at - now));
-        self.advance(duration);
+        self.pass(duration).await;
     }
 
     fn interrupted(&self) -> bool {
@@ -430,138 +507,5 @@ impl Cloud for Connection<'_> {
         self.faults
             .interrupt
             .is_some_and(|after| now >= self.began + after)
-    }
-}
-
-/// CreateService.
-pub(crate) fn create_request(task_definition: &str, new: &NewService) -> Value {
-    let mut request = json!({
-        "cluster": CLUSTER,
-        "serviceName": SERVICE,
-        "taskDefinition": task_definition,
-        "desiredCount": new.desired_count,
-    });
-    if let Some(balancer) = &new.load_balancer {
-        request["loadBalancers"] = json!([{
-            "targetGroupArn": balancer.target_group_arn,
-            "containerName": balancer.container,
-            "containerPort": balancer.port,
-        }]);
-    }
-    configure(&mut request, &new.settings);
-    request
-}
-
-/// Only what is named.
-fn configure(request: &mut Value, settings: &ServiceSettings) {
-    let mut configuration = json!({});
-    if let Some(percent) = settings.minimum_healthy_percent {
-        configuration["minimumHealthyPercent"] = percent.into();
-    }
-    if let Some(percent) = settings.maximum_percent {
-        configuration["maximumPercent"] = percent.into();
-    }
-    if let Some(on) = settings.circuit_breaker {
-        configuration["deploymentCircuitBreaker"] =
-            json!({"enable": on.enable, "rollback": on.rollback});
-    }
-    if *settings != ServiceSettings::default() {
-        request["deploymentConfiguration"] = configuration;
-    }
-}
-
-fn is_write(call: &Call) -> bool {
-    matches!(
-        call,
-        Call::RegisterTaskDefinition { .. }
-            | Call::CreateService { .. }
-            | Call::UpdateService { .. }
-            | Call::StopServiceDeployment { .. }
-            | Call::TagRevision { .. }
-            | Call::UntagRevision { .. }
-            | Call::RunTask { .. }
-            | Call::StopTask { .. }
-    )
-}
-
-fn operation(call: &Call) -> &'static str {
-    match call {
-        Call::DescribeService => "DescribeService",
-        Call::RegisterTaskDefinition { .. } => "RegisterTaskDefinition",
-        Call::CreateService { .. } => "CreateService",
-        Call::UpdateService { .. } => "UpdateService",
-        Call::Tasks { running: true } => "Tasks (running)",
-        Call::Tasks { running: false } => "Tasks (stopped)",
-        Call::ServiceDeployments => "ServiceDeployments",
-        Call::StopServiceDeployment { .. } => "StopServiceDeployment",
-        Call::LogTail { .. } => "LogTail",
-        Call::TagRevision { .. } => "TagRevision",
-        Call::UntagRevision { .. } => "UntagRevision",
-        Call::Revision { .. } => "Revision",
-        Call::RunTask { .. } => "RunTask",
-        Call::Task { .. } => "Task",
-        Call::StopTask { .. } => "StopTask",
-        Call::LogPage { .. } => "LogPage",
-        Call::Stage { .. } => "Stage",
-        Call::Alarms { .. } => "Alarms",
-        Call::Get { .. } => "Get",
-    }
-}
-
-fn error(transient: bool, declined: bool, message: &str) -> CallError {
-    CallError {
-        transient,
-        declined,
-        message: message.to_owned(),
-    }
-}
-
-/// An answer in one line of the story.
-fn brief(answer: &Result<Answer, ApiError>) -> String {
-    let short = |arn: &str| arn.rsplit('/').next().unwrap_or_default().to_owned();
-    match answer {
-        Err(error) => error.to_string(),
-        Ok(Answer::Service(None)) => "no service".to_owned(),
-        Ok(Answer::Service(Some(service))) => {
-            let deployments: Vec<String> = service
-                .deployments
-                .iter()
-                .map(|one| {
-                    format!(
-                        "{} {} {:?} of {} {}/{} failed {}",
-                        one.status,
-                        one.id,
-                        one.rollout_state,
-                        short(&one.task_definition),
-                        one.running_count,
-                        one.desired_count,
-                        one.failed_tasks
-                    )
-                })
-                .collect();
-            format!("{} [{}]", service.status, deployments.join("; "))
-        }
-        Ok(Answer::Registered(arn)) => short(arn),
-        Ok(Answer::Tasks(tasks)) => format!("{} tasks", tasks.len()),
-        Ok(Answer::ServiceDeployments(records)) => {
-            let records: Vec<String> = records
-                .iter()
-                .map(|one| format!("{} of {}", one.status, short(&one.task_definition)))
-                .collect();
-            records.join("; ")
-        }
-        Ok(Answer::Log(lines) | Answer::LogPage(lines, _)) => format!("{} lines", lines.len()),
-        Ok(Answer::Task(task)) => {
-            let status = task.as_ref().map(|task| task.last_status.as_str());
-            format!("task {}", status.unwrap_or("unknown"))
-        }
-        Ok(Answer::Revision(found)) => format!("{:?}", found.as_ref().map(|one| &one.tags)),
-        Ok(Answer::Stage(stage)) => format!("{stage:?}"),
-        Ok(Answer::Alarms(alarms)) => {
-            let states: Vec<&str> = alarms.iter().map(|alarm| alarm.state.as_str()).collect();
-            states.join(", ")
-        }
-        Ok(Answer::Http(status, body)) => format!("{status} {body}"),
-        Ok(Answer::Done) => "done".to_owned(),
     }
 }

@@ -1,25 +1,31 @@
 //! The real executor and verdict of `rollout` against the real ECS model of `local-cloud`, with a virtual clock and random faults.
 //!
-//! A seed is a story: a service, one to three releases of it in a row, and all that goes wrong meanwhile. After each release the judge looks at the model itself, not through the
-//! faulty API that the executor had, and decides whether the outcome told the truth. The same seed always gives the same story.
+//! A seed is a story of each kind: a service, one to three releases of it in a row, and all that goes wrong meanwhile; and a service that two or three runs deploy to at the same
+//! time, without knowing of each other. After each release the judge looks at the model itself, not through the faulty API that the executor had, and decides whether the outcome
+//! told the truth. The same seed always gives the same story.
 
 mod cloud;
+mod command;
 mod faults;
 mod judge;
+mod race;
 mod report;
+mod request;
 mod scenario;
 mod story;
+mod turns;
 mod version;
 mod views;
+mod weigh;
 mod world;
 
 pub use report::{Report, Violation};
-pub use story::{Told, tell};
+pub use story::{Kind, Told, tell};
 
 use std::num::NonZeroUsize;
 
-/// Tells `count` stories, those of the seeds from `first` on, with `threads` threads. The report does not depend on their number.
-pub fn simulate(first: u64, count: u64, threads: NonZeroUsize) -> Report {
+/// Tells the stories of `count` seeds from `first` on, one of each of the kinds, with `threads` threads. The report does not depend on their number.
+pub fn simulate(kinds: &[Kind], first: u64, count: u64, threads: NonZeroUsize) -> Report {
     let stride = threads.get();
     let work = |offset: usize| {
         let mut report = Report::default();
@@ -27,7 +33,9 @@ pub fn simulate(first: u64, count: u64, threads: NonZeroUsize) -> Report {
             .skip(offset)
             .step_by(stride)
         {
-            report.add(&tell(seed, false));
+            for kind in kinds {
+                report.add(&tell(*kind, seed, false));
+            }
         }
         report
     };

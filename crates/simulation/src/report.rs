@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::story::Told;
+use crate::story::{Kind, Told};
 
 /// So many violations are kept; all are counted.
 const KEPT: usize = 20;
@@ -25,15 +25,19 @@ pub struct Report {
     pub outcomes: BTreeMap<&'static str, u64>,
     /// The same for each kind of version.
     pub scenarios: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
+    /// How runs that raced ended.
+    pub races: BTreeMap<String, u64>,
     /// Stories in which an outcome was wrong.
     pub violated: u64,
-    /// The first of them, by seed.
+    /// The first of them, by kind and seed.
     pub violations: Vec<Violation>,
 }
 
 /// An outcome that did not tell the truth.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Violation {
+    /// Kind of the story.
+    pub kind: Kind,
     /// Seed of the story.
     pub seed: u64,
     /// What is wrong.
@@ -52,8 +56,12 @@ impl Report {
             let outcomes = self.scenarios.entry(scenario).or_default();
             *outcomes.entry(outcome).or_default() += 1;
         }
+        for race in &told.races {
+            *self.races.entry(race.clone()).or_default() += 1;
+        }
         self.violated += u64::from(!told.violations.is_empty());
         let violations = told.violations.iter().map(|what| Violation {
+            kind: told.kind,
             seed: told.seed,
             what: what.clone(),
         });
@@ -77,6 +85,9 @@ impl Report {
             for (outcome, count) in outcomes {
                 *known.entry(outcome).or_default() += count;
             }
+        }
+        for (race, count) in other.races {
+            *self.races.entry(race).or_default() += count;
         }
         self.violated += other.violated;
         self.violations.extend(other.violations);

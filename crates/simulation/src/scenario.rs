@@ -20,7 +20,8 @@ pub(crate) struct Scenario {
     pub(crate) settings: ServiceSettings,
     /// Whether the service is there before the first release.
     pub(crate) exists: bool,
-    pub(crate) runs: Vec<Run>,
+    /// What follows each other: single runs, and runs that race.
+    pub(crate) chapters: Vec<Vec<Run>>,
 }
 
 /// What one run is asked to do.
@@ -55,6 +56,7 @@ impl Alarm {
 }
 
 /// One run and what happens meanwhile.
+#[derive(Clone)]
 pub(crate) struct Run {
     pub(crate) task: Task,
     pub(crate) supersede: bool,
@@ -62,7 +64,7 @@ pub(crate) struct Run {
     pub(crate) timeout_seconds: u64,
     /// Whether that may be too short for a good version.
     pub(crate) tight: bool,
-    /// How long after the run before.
+    /// How long after the chapter before, or after the beginning of the run that this one races with.
     pub(crate) pause: Millis,
     /// What a task that runs before the release says about the way back, and what becomes of it and of its reverse.
     pub(crate) before: Option<(Marker, Chores)>,
@@ -70,7 +72,7 @@ pub(crate) struct Run {
     pub(crate) checked: bool,
     /// Seconds that the new version is watched.
     pub(crate) bake_seconds: u64,
-    /// The alarm.
+    /// The alarm; it fires so long after the beginning of the chapter.
     pub(crate) alarm: Alarm,
     pub(crate) faults: Faults,
     /// What others do, and how long after the beginning of the run.
@@ -78,7 +80,8 @@ pub(crate) struct Run {
 }
 
 impl Scenario {
-    pub(crate) fn draw(rng: &mut Rng) -> Self {
+    /// Runs that follow each other.
+    pub(crate) fn alone(rng: &mut Rng) -> Self {
         let quick = rng.u32(0..10) < 8;
         let checks = Checks {
             container: rng.bool(),
@@ -99,9 +102,88 @@ impl Scenario {
             desired,
             settings,
             exists: rng.u32(0..6) > 0,
-            runs,
+            chapters: runs.into_iter().map(|run| vec![run]).collect(),
         }
     }
+
+    /// Runs that race: pipelines and people that do not know of each other. What served before comes first, and what is deployed afterwards last.
+    pub(crate) fn race(rng: &mut Rng) -> Self {
+        let quick = rng.u32(0..10) < 8;
+        let checks = Checks {
+            container: rng.bool(),
+            balancer: rng.bool(),
+        };
+        let desired = rng.u32(1..5);
+        let settings = draw_settings(rng, desired);
+        let exists = rng.u32(0..6) > 0;
+        let mut chapters = Vec::new();
+        if rng.bool() {
+            // A second revision, so that there is something to go back to.
+            chapters.push(vec![Run::plain(Task::Deploy(100, Fate::Good), quick)]);
+        }
+        let race = draw_race(rng, checks, quick);
+        let next = match rng.u32(0..3) {
+            // The pipeline is simply run again.
+            0 => Run {
+                faults: Faults::default(),
+                acts: Vec::new(),
+                ..race[0].clone()
+            },
+            _ => Run::plain(Task::Deploy(120, Fate::Good), quick),
+        };
+        chapters.push(race);
+        chapters.push(vec![Run {
+            pause: rng.u64(0..300_000),
+            ..next
+        }]);
+        Self {
+            quick,
+            pace: if quick { Pace::quick() } else { Pace::aws() },
+            checks,
+            desired,
+            settings,
+            exists,
+            chapters,
+        }
+    }
+}
+
+/// Two runs, now and then three, that begin within moments.
+fn draw_race(rng: &mut Rng, checks: Checks, quick: bool) -> Vec<Run> {
+    let runners = if rng.u32(0..8) == 0 { 3 } else { 2 };
+    let mut race: Vec<Run> = Vec::with_capacity(runners);
+    for index in 0..runners {
+        let number = 110 + index as u64;
+        let (task, same) = match rng.u32(0..8) {
+            0 => (Task::Rollback, None),
+            // The same commit in two pipelines.
+            1 if index > 0 => (race[0].task, Some(race[0].clone())),
+            _ => {
+                let fate = Fate::draw(rng, checks.container || checks.balancer, quick);
+                (Task::Deploy(number, fate), None)
+            }
+        };
+        let mut run = Run::around(rng, task, number, same.as_ref(), quick);
+        if let Some(same) = same {
+            run.settings = same.settings;
+            run.checked = same.checked;
+            run.bake_seconds = same.bake_seconds;
+        }
+        if let Some(first) = race.first() {
+            run.pause = match rng.u32(0..4) {
+                0 | 1 => rng.u64(0..2_000),
+                2 => rng.u64(0..20_000),
+                _ => rng.u64(0..if quick { 120_000 } else { 900_000 }),
+            };
+            // There is one alarm, and who watches it sees the same.
+            run.alarm = match run.alarm {
+                Alarm::Unwatched => Alarm::Unwatched,
+                Alarm::Quiet | Alarm::Fires(_) => first.alarm,
+            };
+        }
+        race.push(run);
+    }
+    race
 }
 
 impl Run {
@@ -117,6 +199,31 @@ impl Run {
                 Fate::draw(rng, checks.container || checks.balancer, quick),
             ),
         };
+        let before = runs.iter().rfind(|run| run.task != Task::Rollback);
+        let same = before.filter(|_| task == Task::Again);
+        Self::around(rng, task, number, same, quick)
+    }
+
+    /// A run in which nothing goes wrong.
+    fn plain(task: Task, quick: bool) -> Self {
+        Self {
+            task,
+            supersede: false,
+            settings: ServiceSettings::default(),
+            timeout_seconds: if quick { 900 } else { 3_600 },
+            tight: false,
+            pause: 0,
+            before: None,
+            checked: false,
+            bake_seconds: 0,
+            alarm: Alarm::Unwatched,
+            faults: Faults::default(),
+            acts: Vec::new(),
+        }
+    }
+
+    /// All but what the run is asked to do; `same` is another run of the same pipeline file.
+    fn around(rng: &mut Rng, task: Task, number: u64, same: Option<&Self>, quick: bool) -> Self {
         // A third of the runs each: nothing goes wrong, only what passes, anything.
         let kind = rng.u32(0..3);
         let faults = match kind {
@@ -159,11 +266,11 @@ impl Run {
             },
             before: {
                 let drawn = (rng.u32(0..4) == 0).then(|| draw_chores(rng));
-                match runs.iter().rfind(|run| run.task != Task::Rollback) {
-                    // The same pipeline file; only what becomes of the task may be another matter now.
-                    Some(Self { before, .. }) if task == Task::Again => before
+                match same {
+                    // Only what becomes of the task may be another matter now.
+                    Some(Self { before, .. }) => before
                         .map(|(marker, chores)| (marker, drawn.map_or(chores, |(_, now)| now))),
-                    _ => drawn,
+                    None => drawn,
                 }
             },
             checked: rng.u32(0..4) == 0,

@@ -38,6 +38,17 @@ pub(crate) enum Act {
     KillTask,
 }
 
+/// A change of the service that a run made.
+pub(crate) struct Write {
+    pub(crate) at: Millis,
+    /// Which of the runs that race.
+    pub(crate) who: usize,
+    /// ARN of the task definition that it deploys; none when it stops a deployment.
+    pub(crate) deploys: Option<String>,
+    /// Whether that is what the run registered.
+    pub(crate) releases: bool,
+}
+
 /// The world.
 pub(crate) struct World {
     pub(crate) ecs: Ecs,
@@ -47,6 +58,8 @@ pub(crate) struct World {
     pub(crate) acts: Vec<(Millis, Act)>,
     /// When others did something that had an effect.
     pub(crate) done: Vec<(Millis, Act)>,
+    /// What runs changed, oldest first.
+    pub(crate) writes: Vec<Write>,
     fates: BTreeMap<u64, Fate>,
     checks: Checks,
     quick: bool,
@@ -83,6 +96,7 @@ impl World {
             now: 1_780_000_000_000,
             acts: Vec::new(),
             done: Vec::new(),
+            writes: Vec::new(),
             fates: BTreeMap::new(),
             checks,
             quick,

@@ -6,23 +6,38 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use serde::Serialize;
-use simulation::Report;
+use simulation::{Kind, Report};
 
 use super::OutputFormat;
 use crate::ui;
 
+/// Ends of races that the summary names.
+const MOST_ENDS: usize = 12;
+
 /// Arguments of `simulate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// How many stories: a service, one to three releases in a row, and what goes wrong meanwhile.
+    /// How many seeds. Each gives two stories, and what goes wrong meanwhile: one to three releases of a service in a row; and two or three runs that race for it.
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000)]
     count: u64,
-    /// Seed of the first story; each one after it has the next. The same seed gives the same story.
+    /// The first seed; the others follow it. The same seed gives the same stories.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Only stories of this kind.
+    #[arg(long, value_enum)]
+    only: Option<Only>,
     /// What is printed on standard output: a summary, or a report as JSON.
     #[arg(long, value_enum, default_value_t)]
     format: OutputFormat,
+}
+
+/// A kind of story.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Only {
+    /// Releases and rollbacks, one after the other.
+    Alone,
+    /// Runs that do not know of each other, at the same time.
+    Race,
 }
 
 /// The report, and how long it took.
@@ -34,22 +49,29 @@ struct Summary {
     stories_per_second: f64,
 }
 
-/// Runs `simulate`. With `verbose`, the first story is told.
+/// Runs `simulate`. With `verbose`, the stories of the first seed are told.
 pub fn run(args: &Args, verbose: bool) -> anyhow::Result<ExitCode> {
+    let kinds: &[Kind] = match args.only {
+        None => &[Kind::Alone, Kind::Race],
+        Some(Only::Alone) => &[Kind::Alone],
+        Some(Only::Race) => &[Kind::Race],
+    };
     if verbose {
-        for line in simulation::tell(args.seed, true).timeline {
-            ui::say(&line);
+        for kind in kinds {
+            for line in simulation::tell(*kind, args.seed, true).timeline {
+                ui::say(&line);
+            }
         }
     }
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let began = Instant::now();
-    let report = simulation::simulate(args.seed, args.count, threads);
+    let report = simulation::simulate(kinds, args.seed, args.count, threads);
     let seconds = began.elapsed().as_secs_f64();
     #[expect(
         clippy::cast_precision_loss,
         reason = "nobody simulates as many stories as would not fit"
     )]
-    let stories_per_second = args.count as f64 / seconds;
+    let stories_per_second = report.stories as f64 / seconds;
     let truthful = report.violated == 0;
     let summary = Summary {
         report,
@@ -74,6 +96,7 @@ fn text(summary: &Summary) -> String {
         virtual_seconds,
         outcomes,
         scenarios,
+        races,
         violated,
         violations,
     } = &summary.report;
@@ -94,12 +117,27 @@ fn text(summary: &Summary) -> String {
         }
         text.push('\n');
     }
+    // The rare ones are in the JSON.
+    let mut ends: Vec<(&String, &u64)> = races.iter().collect();
+    ends.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    if !ends.is_empty() {
+        let all: u64 = races.values().sum();
+        let _ = writeln!(text, "\n{all} races, most often:");
+    }
+    for (ends, count) in ends.into_iter().take(MOST_ENDS) {
+        let _ = writeln!(text, "  {count:>8}  {ends}");
+    }
     let _ = writeln!(text, "\n{violated} stories with a wrong outcome");
     for violation in violations {
         let _ = writeln!(
             text,
-            "  {}\n    cargo xtask simulate --count 1 --seed {} -v",
-            violation.what, violation.seed
+            "  {}\n    cargo xtask simulate --count 1 --seed {} --only {} -v",
+            violation.what,
+            violation.seed,
+            match violation.kind {
+                Kind::Alone => "alone",
+                Kind::Race => "race",
+            }
         );
     }
     text
