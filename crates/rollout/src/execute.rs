@@ -80,7 +80,7 @@ struct Execution<'a, C> {
     tell: &'a mut dyn FnMut(Event),
     /// What was registered, to find the log streams of its containers.
     document: Option<Value>,
-    /// Lines of the service's record that were told: when, and what.
+    /// Lines of the service's record that were told, as ECS wrote them, and notes: when, and what.
     told: BTreeSet<(Millis, String)>,
     /// Tasks whose failure was told, by ARN.
     failed: BTreeSet<String>,

@@ -1,7 +1,9 @@
 //! From the model's JSON answers to `rollout`'s plain data.
 //!
-//! Making and reading JSON is most of what a story costs, and most looks show what the look before showed: an answer is kept until the model changes.
+//! Making and reading JSON is most of what a story costs, and most looks show what the look before showed: an answer is kept until the model changes, and that about a task that
+//! has stopped for good.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use local_cloud::error::ApiError;
@@ -28,6 +30,8 @@ pub(crate) struct Kept {
     /// The stopped ones, and the others.
     tasks: [Option<Rc<Vec<TaskView>>>; 2],
     records: Option<Rc<Vec<ServiceDeploymentView>>>,
+    /// Tasks that have stopped, by ARN: nothing changes them any more.
+    ended: BTreeMap<String, TaskView>,
 }
 
 /// What was kept, as far as it is still true.
@@ -36,6 +40,7 @@ fn kept(world: &mut World) -> &mut Kept {
     if world.kept.generation != generation {
         world.kept = Kept {
             generation,
+            ended: std::mem::take(&mut world.kept.ended),
             ..Kept::default()
         };
     }
@@ -153,12 +158,36 @@ fn read_tasks(world: &mut World, running: bool) -> Result<Vec<TaskView>> {
     let status = if running { "RUNNING" } else { "STOPPED" };
     let request = json!({"cluster": CLUSTER, "serviceName": SERVICE, "desiredStatus": status});
     let listed = world.apply("ListTasks", &request)?;
-    if list(&listed["taskArns"]).next().is_none() {
-        return Ok(Vec::new());
+    let arns: Vec<&str> = list(&listed["taskArns"])
+        .filter_map(Value::as_str)
+        .collect();
+    let ended = &world.kept.ended;
+    let unknown: Vec<&str> = arns
+        .iter()
+        .copied()
+        .filter(|arn| !ended.contains_key(*arn))
+        .collect();
+    let described = if unknown.is_empty() {
+        Value::Null
+    } else {
+        world.apply(
+            "DescribeTasks",
+            &json!({"cluster": CLUSTER, "tasks": unknown}),
+        )?
+    };
+    let mut described = list(&described["tasks"]).map(task_view).peekable();
+    let mut tasks = Vec::with_capacity(arns.len());
+    for arn in arns {
+        if let Some(task) = world.kept.ended.get(arn) {
+            tasks.push(task.clone());
+        } else if let Some(task) = described.next_if(|task| task.arn == arn) {
+            if task.last_status == "STOPPED" {
+                world.kept.ended.insert(task.arn.clone(), task.clone());
+            }
+            tasks.push(task);
+        }
     }
-    let request = json!({"cluster": CLUSTER, "tasks": listed["taskArns"]});
-    let described = world.apply("DescribeTasks", &request)?;
-    Ok(list(&described["tasks"]).map(task_view).collect())
+    Ok(tasks)
 }
 
 pub(crate) fn task_view(task: &Value) -> TaskView {

@@ -109,14 +109,16 @@ impl<C: Cloud> Execution<'_, C> {
         // By AWS's clock: the record is AWS's.
         let since = self.created_at;
         let events = service.into_iter().flat_map(|service| &service.events);
-        let mut news: Vec<(Millis, String)> = events
+        let mut news: Vec<(Millis, &str)> = events
             .filter(|event| event.at >= since)
-            .map(|event| (event.at, mask(&event.message)))
-            .filter(|event| !self.told.contains(event))
+            .map(|event| (event.at, event.message.as_str()))
             .collect();
         news.reverse();
-        for (at, message) in news {
-            self.told.insert((at, message.clone()));
+        for (at, words) in news {
+            if !self.told.insert((at, words.to_owned())) {
+                continue;
+            }
+            let message = mask(words);
             if self.ended.events.len() < super::MOST_MOMENTS {
                 self.ended.events.push(Moment::new(at, message.clone()));
             }
