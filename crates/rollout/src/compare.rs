@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::mask::{HIDDEN, is_secret_name, mask};
+
 /// Members that only DescribeTaskDefinition answers (ECS API, `TaskDefinition`).
 const READ_ONLY: [&str; 10] = [
     "taskDefinitionArn",
@@ -23,7 +25,8 @@ pub fn same_task(a: &Value, b: &Value) -> bool {
     normal(a) == normal(b)
 }
 
-/// What differs, one line a member: `containerDefinitions.app.image: old -> new`. Sorted by path.
+/// What differs, one line a member: `containerDefinitions.app.image: old -> new`. Sorted by path. What looks like a secret is hidden: the live revision may hold one in clear that nobody reviewed, and a plan
+/// is read by more people than it.
 pub fn differences(old: &Value, new: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     walk("", Some(&normal(old)), Some(&normal(new)), &mut lines);
@@ -48,8 +51,47 @@ fn walk(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec<St
         }
         return;
     }
-    let show = |value: Option<&Value>| value.map_or_else(|| "(none)".to_owned(), Value::to_string);
+    let show = |value: Option<&Value>| match value {
+        Some(value) => shown(path, value).to_string(),
+        None => "(none)".to_owned(),
+    };
     lines.push(format!("{path}: {} -> {}", show(old), show(new)));
+}
+
+/// The members whose entries people name.
+const NAMED_BY_PEOPLE: [&str; 5] = [
+    "environment",
+    "options",
+    "dockerLabels",
+    "driverOpts",
+    "properties",
+];
+
+/// The value with every secret in it hidden: those of variables and options that have a secret's name, and what has the shape of one.
+fn shown(path: &str, value: &Value) -> Value {
+    let is_secret = path
+        .split('.')
+        .skip_while(|part| !NAMED_BY_PEOPLE.contains(part))
+        .any(is_secret_name);
+    match value {
+        Value::String(_) if is_secret => json!(HIDDEN),
+        Value::String(text) => json!(mask(text)),
+        Value::Array(items) => items.iter().map(|item| shown(path, item)).collect(),
+        Value::Object(members) => {
+            let name = members.get("name").and_then(Value::as_str).unwrap_or("");
+            let show = |(member, value): (&String, &Value)| {
+                // The name of a variable says what its value is, and is none itself.
+                let shown = match member.as_str() {
+                    "name" => value.clone(),
+                    "value" => shown(&format!("{path}.{name}"), value),
+                    _ => shown(&format!("{path}.{member}"), value),
+                };
+                (member.clone(), shown)
+            };
+            members.iter().map(show).collect()
+        }
+        other => other.clone(),
+    }
 }
 
 /// One form for all spellings: read-only members, empties and defaults gone, lists that ECS does not order keyed by what identifies an entry.
@@ -182,5 +224,28 @@ mod tests {
             assert!(!same_task(&changed, &described()), "{pointer}");
             assert_eq!(differences(&described(), &changed), [line]);
         }
+    }
+
+    #[test]
+    fn secrets_in_clear_are_not_shown_and_references_are() {
+        let task = |container: Value| json!({"containerDefinitions": [container]});
+        let old = task(json!({"name": "tokens", "image": "r@sha256:1",
+            "command": ["serve", "--db", "postgres://api:s3cret@db/api"],
+            "environment": [{"name": "API_TOKEN", "value": "s3cret-1"}, {"name": "DB_PASSWORD", "value": "s3cret-2"}],
+            "logConfiguration": {"options": {"splunk-token": "s3cret-3"}}}));
+        let new = task(json!({"name": "tokens", "image": "r@sha256:2",
+            "environment": [{"name": "API_TOKEN", "value": "s3cret-4"}],
+            "secrets": [{"name": "DB_PASSWORD", "valueFrom": "/api/db/password"}]}));
+        assert_eq!(
+            differences(&old, &new),
+            [
+                r#"containerDefinitions.tokens.command: ["serve","--db","postgres://api:***@db/api"] -> (none)"#,
+                r#"containerDefinitions.tokens.environment.API_TOKEN.value: "***" -> "***""#,
+                r#"containerDefinitions.tokens.environment.DB_PASSWORD: {"name":"DB_PASSWORD","value":"***"} -> (none)"#,
+                r#"containerDefinitions.tokens.image: "r@sha256:1" -> "r@sha256:2""#,
+                r#"containerDefinitions.tokens.logConfiguration: {"options":{"splunk-token":"***"}} -> (none)"#,
+                r#"containerDefinitions.tokens.secrets: (none) -> {"DB_PASSWORD":{"name":"DB_PASSWORD","valueFrom":"/api/db/password"}}"#,
+            ]
+        );
     }
 }
