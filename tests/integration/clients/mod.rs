@@ -35,6 +35,7 @@ fn attempt(project: &Project, program: &str, args: &[&str]) -> Output {
         .envs(environment(project))
         .env("LONGSHORE_LOCAL_PORT", project.port().to_string())
         .env("ANSIBLE_HOME", project.path(".ansible"))
+        .env("ANSIBLE_REMOTE_TEMP", project.path(".ansible/tmp"))
         .env("ANSIBLE_LOCALHOST_WARNING", "False")
         .env("ANSIBLE_INVENTORY_UNPARSED_WARNING", "False");
     isolated(&mut command);
