@@ -251,14 +251,6 @@ impl Aws {
             .map_err(|error| Error::new("ecs:UntagResource", &error))
     }
 
-    /// ARN of a revision given as ARN or `family:revision`.
-    pub async fn revision_arn(&self, name: &str) -> Result<String, Error> {
-        let document = self.task_definition(name).await?;
-        let arn = document["taskDefinitionArn"].as_str();
-        arn.map(str::to_owned)
-            .ok_or_else(|| Error::incomplete("ecs:DescribeTaskDefinition", "ARN"))
-    }
-
     /// Image of one container of a task definition.
     pub async fn image_of(&self, arn: &str, container: &str) -> Result<Option<String>, Error> {
         let document = self.task_definition(arn).await?;
