@@ -16,7 +16,7 @@ use rollout::plan::{
     BeforeTask, Check, ExpectedImage, Guard, Marker, OnFailure, Placement, Plan, ServiceSettings,
     Step,
 };
-use rollout::receipt::{About, Outcome, Receipt};
+use rollout::receipt::{About, Moment, Outcome, Receipt};
 
 use super::{arn, deployment, running, service, stopped};
 
@@ -773,6 +773,24 @@ fn an_alarm_that_fires_fails_and_one_that_fired_before_does_not() {
     );
 }
 
+/// Alarms are looked at every ten seconds: one that fires after the last of these looks is seen all the same before a release is called good.
+#[test]
+fn an_alarm_that_fires_at_the_very_end_is_seen() {
+    for bake_seconds in [0, 8] {
+        let mut plan = plan();
+        plan.alarms = vec!["errors".into()];
+        plan.bake_seconds = bake_seconds;
+        let script = Script {
+            // Before the change, and at the end.
+            alarms: RefCell::new(["OK", "ALARM"].into()),
+            ..good()
+        };
+        let (ended, _) = run(&plan, &script);
+        let cause = ended.cause.map(|cause| cause.code);
+        assert_eq!(cause, Some(CauseCode::Alarm), "bake {bake_seconds} s");
+    }
+}
+
 #[test]
 fn settings_that_the_plan_changed_are_put_back() {
     let mut plan = plan_with(Marker::Safe);
@@ -883,4 +901,23 @@ fn a_receipt_tells_the_story_relative_to_the_change() {
         commands[0].starts_with("cargo xtask logs --service api --env production --task"),
         "{commands:?}"
     );
+}
+
+/// Rounded to tenths, the registration some milliseconds before the change is at 0.0, which has no sign.
+#[test]
+fn no_time_in_a_receipt_is_a_negative_zero() {
+    let ended = Ended {
+        changed_at: Some(10_000),
+        timeline: [9_940, 9_970, 10_030]
+            .map(|at| Moment::new(at, "registered"))
+            .into(),
+        ..Ended::default()
+    };
+    let receipt = Receipt::of(About::default(), &plan(), ended);
+    let times: Vec<String> = receipt
+        .timeline
+        .iter()
+        .map(|entry| format!("{:.1}", entry.seconds))
+        .collect();
+    assert_eq!(times, ["-0.1", "0.0", "0.0"]);
 }
