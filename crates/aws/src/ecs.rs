@@ -133,7 +133,7 @@ impl Aws {
         self.service_deployments(cluster, service, HISTORY).await
     }
 
-    /// DescribeServices for one service; none when it is unknown.
+    /// DescribeServices for one service; none when it is unknown, or its cluster is.
     pub async fn service(
         &self,
         cluster: &str,
@@ -147,7 +147,13 @@ impl Aws {
             .services(service)
             .send()
             .await;
-        let answer = answer.map_err(|error| Error::new(operation, &error))?;
+        let answer = match answer.map_err(|error| Error::new(operation, &error)) {
+            Ok(answer) => answer,
+            Err(error) if error.code.as_deref() == Some("ClusterNotFoundException") => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
         if let Some(found) = answer.services().first() {
             return Ok(Some(views::service(found)));
         }
