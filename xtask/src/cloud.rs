@@ -275,7 +275,7 @@ async fn connect(
             format!("there are no AWS credentials that can be used: {}", error.message),
             Some("sign in (for example `aws sso login`), or in GitHub Actions let configure-aws-credentials assume the role"),
         ),
-        ErrorKind::Transient => refused(
+        ErrorKind::Transient | ErrorKind::Busy => refused(
             format!("AWS cannot be reached: {}", error.message),
             Some("look at the network, and at AWS_ENDPOINT_URL where it is set"),
         ),
@@ -348,6 +348,7 @@ fn connection_to(instance: &Instance) -> Connection {
             key_id: instance.access_key_id.clone(),
             secret: instance.secret_access_key.clone(),
         }),
+        ..Connection::default()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_ecs::config::retry::RetryConfig;
 use aws_sdk_ecs::types::{
     AwsVpcConfiguration, DeploymentCircuitBreaker, DeploymentConfiguration, LoadBalancer,
     NetworkConfiguration, StopServiceDeploymentStopType, Tag, TaskDefinitionField,
@@ -27,6 +28,11 @@ impl Aws {
         service: &str,
         call: Call,
     ) -> Result<Answer, CallError> {
+        let answer = self.carry_out(cluster, service, call).await;
+        Ok(self.weigh(answer)?)
+    }
+
+    async fn carry_out(&self, cluster: &str, service: &str, call: Call) -> Result<Answer, Error> {
         let answer = match call {
             Call::DescribeService => Answer::Service(self.service(cluster, service).await?),
             Call::RegisterTaskDefinition { document } => {
@@ -119,7 +125,7 @@ impl Aws {
         };
         Ok(Facts {
             primary_document: Some(self.task_definition(&view.task_definition).await?),
-            history: self.history(cluster, service).await?,
+            history: self.history(cluster, service).await.or_else(unreadable)?,
             service: Some(view),
         })
     }
@@ -325,6 +331,8 @@ impl Aws {
             );
         }
         let answer = request
+            .customize()
+            .config_override(once())
             .send()
             .await
             .map_err(|error| Error::new(operation, &error))?;
@@ -349,6 +357,8 @@ impl Aws {
             .service(service)
             .task_definition(task_definition)
             .set_deployment_configuration(deployment_configuration(settings))
+            .customize()
+            .config_override(once())
             .send()
             .await;
         let answer = answer.map_err(|error| Error::new(operation, &error))?;
@@ -370,6 +380,17 @@ impl Aws {
             .map(|_| ())
             .map_err(|error| Error::new("ecs:StopServiceDeployment", &error))
     }
+}
+
+/// Without the permission to read the record of rollouts there is still the service itself.
+fn unreadable(error: Error) -> Result<Vec<ServiceDeploymentView>, Error> {
+    let denied = error.code.as_deref() == Some("AccessDeniedException");
+    if denied { Ok(Vec::new()) } else { Err(error) }
+}
+
+/// A request that the SDK makes once. Before a second attempt at a change of the service, whoever asked for it looks whether somebody else has deployed meanwhile.
+fn once() -> aws_sdk_ecs::config::Builder {
+    aws_sdk_ecs::config::Builder::default().retry_config(RetryConfig::disabled())
 }
 
 /// Only what the pipeline file names; none when it names nothing, so that nothing is sent.
