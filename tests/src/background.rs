@@ -45,7 +45,7 @@ impl Stream {
 
     fn text(&self) -> String {
         let lines = self.0.0.lock().unwrap();
-        lines.iter().map(|line| format!("{line}\n")).collect()
+        lines.join("\n")
     }
 }
 
