@@ -210,6 +210,8 @@ pub struct TaskView {
     pub stop_code: Option<String>,
     /// ECS's words about why it stopped.
     pub stopped_reason: Option<String>,
+    /// When all its containers ran.
+    pub started_at: Option<Millis>,
     /// When it stopped.
     pub stopped_at: Option<Millis>,
     /// Its containers.
