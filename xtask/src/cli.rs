@@ -59,3 +59,10 @@ pub enum Command {
     /// Carry out releases against a simulated ECS with random faults, and check that no outcome is a lie.
     Simulate(commands::simulate::Args),
 }
+
+impl Command {
+    /// Whether the command may change what is live.
+    pub fn releases(&self) -> bool {
+        matches!(self, Self::Deploy(_) | Self::Rollback(_))
+    }
+}

@@ -133,6 +133,11 @@ impl ServiceView {
                 .any(|event| event.message.contains(&words))
     }
 
+    /// Who carries the deployments out, when it is not ECS itself.
+    pub fn foreign_controller(&self) -> Option<&str> {
+        self.controller.as_deref().filter(|one| *one != "ECS")
+    }
+
     /// Whether a deployment has not ended yet.
     pub fn in_flight(&self) -> bool {
         self.deployments.len() > 1

@@ -137,7 +137,9 @@ fn hint(cause: &Cause) -> Option<&'static str> {
             "there was no room for the tasks: add capacity, or ask for less CPU and memory; the version itself may be good"
         }
         CauseCode::Alarm => "look at the alarm's metric from the change on",
-        CauseCode::Check => "ask the address yourself; the old version serves there again",
+        CauseCode::Check => {
+            "ask the address yourself, and see what the program logged at that time"
+        }
         CauseCode::BeforeTask => {
             "the service was not touched; what the task did until it failed stays"
         }

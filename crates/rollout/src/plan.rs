@@ -2,6 +2,7 @@
 
 mod make;
 mod settings;
+mod told;
 
 use std::collections::BTreeMap;
 

@@ -303,7 +303,8 @@ fn before_commit(plan: &Plan) -> Option<String> {
 )]
 fn seconds(from: Millis, to: Millis) -> f64 {
     let ms = to as f64 - from as f64;
-    (ms / 100.0).round() / 10.0
+    // Adding zero takes the sign off a negative zero, which would be printed.
+    (ms / 100.0).round() / 10.0 + 0.0
 }
 
 /// RFC 3339, in UTC, to the second.

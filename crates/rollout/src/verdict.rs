@@ -119,10 +119,18 @@ fn gone(watched: &Watched, service: &ServiceView, seen: &Observation<'_>) -> Cau
         // Tasks that found no room count as failed for the breaker, too.
         let evidence = best_evidence(watched, seen).or_else(|| no_room(watched, seen));
         return evidence.unwrap_or_else(|| {
-            Cause::new(
-                CauseCode::CircuitBreaker,
-                "ECS ended the deployment and went back to the revision before it",
-            )
+            let words = seen.record.and_then(|record| record.reason.as_deref());
+            words
+                .or(primary.and_then(|p| p.reason.as_deref()))
+                .map_or_else(
+                    || {
+                        Cause::new(
+                            CauseCode::CircuitBreaker,
+                            "ECS ended the deployment and went back to the revision before it",
+                        )
+                    },
+                    in_words_of_ecs,
+                )
         });
     }
     let other = primary.map_or("nothing", |primary| primary.task_definition.as_str());
@@ -143,15 +151,20 @@ fn ended_by_ecs(watched: &Watched, own: &DeploymentView, seen: &Observation<'_>)
         if let Some(no_room) = no_room(watched, seen) {
             return no_room;
         }
-        let code = if words.contains("circuit breaker") || words.contains("tasks failed to start") {
-            CauseCode::CircuitBreaker
-        } else if words.to_lowercase().contains("alarm") {
-            CauseCode::Alarm
-        } else {
-            CauseCode::Stopped
-        };
-        Cause::new(code, format!("ECS ended the deployment: {words}"))
+        in_words_of_ecs(&words)
     })
+}
+
+/// What ECS says of a deployment that it has ended.
+fn in_words_of_ecs(words: &str) -> Cause {
+    let code = if words.contains("circuit breaker") || words.contains("tasks failed to start") {
+        CauseCode::CircuitBreaker
+    } else if words.to_lowercase().contains("alarm") {
+        CauseCode::Alarm
+    } else {
+        CauseCode::Stopped
+    };
+    Cause::new(code, format!("ECS ended the deployment: {words}"))
 }
 
 fn completed(

@@ -158,7 +158,7 @@ fn not_found(name: &str, place: &Place) -> ApiError {
 }
 
 /// Whether `text` matches a pattern in which `*` stands for any characters.
-fn matches(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else {
         return pattern == text;
     };

@@ -131,7 +131,7 @@ pub fn deploy(wanted: Wanted, facts: &Facts) -> Result<Plan, Refusal> {
             .collect();
         return Ok(plan);
     };
-    if let Some(controller) = service.controller.as_deref().filter(|one| *one != "ECS") {
+    if let Some(controller) = service.foreign_controller() {
         return Err(Refusal::Controller {
             service: plan.service,
             controller: controller.to_owned(),
@@ -226,6 +226,13 @@ pub fn rollback(
     let Some(view) = &facts.service else {
         return Err(Refusal::NoService { service, cluster });
     };
+    if let Some(controller) = view.foreign_controller() {
+        let controller = controller.to_owned();
+        return Err(Refusal::Controller {
+            service,
+            controller,
+        });
+    }
     let Some(primary) = view.primary() else {
         return Err(Refusal::NoService { service, cluster });
     };
@@ -250,6 +257,19 @@ pub fn rollback(
             settings: ServiceSettings::default(),
         }]
     };
+    let mut differences = Vec::new();
+    if target != primary.task_definition {
+        differences.push(format!(
+            "taskDefinition: {} -> {target}",
+            primary.task_definition
+        ));
+    }
+    if view.in_flight() && !steps.is_empty() {
+        differences.push(format!(
+            "deployment {} of {}, which is in flight, is replaced",
+            primary.id, primary.task_definition
+        ));
+    }
     Ok(Plan {
         format: Plan::FORMAT,
         cluster,
@@ -260,10 +280,7 @@ pub fn rollback(
         },
         present: Some(Present::of(view, facts, None)),
         way_back: facts.serving().map(str::to_owned),
-        differences: vec![format!(
-            "taskDefinition: {} -> {target}",
-            primary.task_definition
-        )],
+        differences,
         steps,
         timeout_seconds,
         ..Plan::default()

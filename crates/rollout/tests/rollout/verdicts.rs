@@ -246,6 +246,43 @@ fn tasks_that_found_no_room_are_the_reason_when_ecs_went_back() {
     assert_eq!(verdict(&service), Some(CauseCode::Capacity));
 }
 
+/// ECS has gone back between two looks, and the failed deployment is no longer listed: its record still says why.
+#[test]
+fn the_record_says_why_ecs_went_back() {
+    let service = rolled_back();
+    for (reason, expected) in [
+        (
+            "Service deployment rolled back because an alarm was detected.",
+            CauseCode::Alarm,
+        ),
+        (
+            "Service deployment rolled back because the circuit breaker threshold was exceeded.",
+            CauseCode::CircuitBreaker,
+        ),
+        (
+            "Service deployment rolled back by user.",
+            CauseCode::Stopped,
+        ),
+    ] {
+        let record = ServiceDeploymentView {
+            status: "ROLLBACK_SUCCESSFUL".into(),
+            reason: Some(reason.into()),
+            ..ServiceDeploymentView::default()
+        };
+        let seen = Observation {
+            record: Some(&record),
+            ..look(&service, &[])
+        };
+        match judge(&watched(true), &seen, SOON) {
+            Verdict::Failed(cause) => {
+                assert_eq!(cause.code, expected, "{reason}");
+                assert!(cause.message.contains(reason), "{}", cause.message);
+            }
+            other => panic!("{reason}: {other:?}"),
+        }
+    }
+}
+
 #[test]
 fn somebody_elses_deployment_is_told_as_such() {
     let service = service(vec![
