@@ -30,7 +30,7 @@ pub enum Command {
     Test(commands::test::Args),
     /// Show what a deployment would change, and save it for review.
     Plan(commands::plan::Args),
-    /// Go back to the revision that was rolled out well before the present one.
+    /// Go back to the revision whose deployment was SUCCESSFUL before the present one.
     Rollback(commands::rollback::Args),
     /// Show the deployments of a service, newest first.
     History(commands::history::Args),

@@ -123,8 +123,14 @@ impl Aws {
         else {
             return Ok(Facts::default());
         };
+        let mut live = self.described(&view.task_definition).await?;
+        let tags = views::revision(&live).tags;
+        let document = live.get_mut("taskDefinition").map(Value::take);
+        let document = document
+            .ok_or_else(|| Error::incomplete("ecs:DescribeTaskDefinition", "task definition"))?;
         Ok(Facts {
-            primary_document: Some(self.task_definition(&view.task_definition).await?),
+            primary_document: Some(document),
+            primary_tags: tags,
             history: self.history(cluster, service).await.or_else(unreadable)?,
             service: Some(view),
         })

@@ -51,6 +51,7 @@ pub async fn execute<C: Cloud>(plan: &Plan, cloud: &C, tell: &mut dyn FnMut(Even
         document: None,
         told: BTreeSet::new(),
         failed: BTreeSet::new(),
+        reasons: BTreeSet::new(),
         progress: String::new(),
         stage: None,
         before: None,
@@ -83,6 +84,8 @@ struct Execution<'a, C> {
     told: BTreeSet<(Millis, String)>,
     /// Tasks whose failure was told, by ARN.
     failed: BTreeSet<String>,
+    /// The reasons that were told, each once in full.
+    reasons: BTreeSet<String>,
     /// The progress that was told last.
     progress: String,
     /// The lifecycle stage that was told last.

@@ -286,6 +286,8 @@ pub struct Facts {
     pub service: Option<ServiceView>,
     /// The PRIMARY's task definition, as DescribeTaskDefinition answers.
     pub primary_document: Option<Value>,
+    /// That revision's tags.
+    pub primary_tags: BTreeMap<String, String>,
     /// Service deployments, newest first.
     pub history: Vec<ServiceDeploymentView>,
 }

@@ -56,7 +56,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     if args.dry_run {
         ui::print(&match args.format {
-            OutputFormat::Text => super::plan::text(&plan),
+            OutputFormat::Text => super::plan::text(&plan, &cloud, environment),
             OutputFormat::Json => format!("{}\n", serde_json::to_string_pretty(&plan)?),
         });
         return Ok(ExitCode::SUCCESS);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    BeforeTask, Check, ExpectedImage, Guard, NewService, OnFailure, Placement, Plan,
+    BeforeTask, Check, ExpectedImage, Guard, NewService, OnFailure, Placement, Plan, Present,
     ServiceSettings, Step,
 };
 use crate::compare::{differences, same_task};
@@ -81,7 +81,7 @@ pub enum Refusal {
     },
     /// There is nothing to go back to.
     #[error(
-        "no earlier revision of `{service}` is on ECS's record as rolled out well; name one with --to"
+        "no earlier revision of `{service}` has a SUCCESSFUL deployment on ECS's record; name one with --to (`cargo xtask history` lists them)"
     )]
     NoEarlier {
         /// The service.
@@ -144,6 +144,8 @@ pub fn deploy(wanted: Wanted, facts: &Facts) -> Result<Plan, Refusal> {
         });
     };
     plan.guard.primary_deployment = Some(primary.id.clone());
+    let container = plan.image.as_ref().map(|image| image.container.as_str());
+    plan.present = Some(Present::of(service, facts, container));
     let live = facts.primary_document.as_ref();
     let same = live.is_some_and(|live| same_task(live, &document));
     if let Some(live) = live {
@@ -212,7 +214,7 @@ fn placement(facts: &Facts, create: Option<&NewService>) -> Placement {
     }
 }
 
-/// Plans a return to an earlier revision: the one named, else the last that was rolled out well before the present one.
+/// Plans a return to an earlier revision: the one named, else the last with a SUCCESSFUL deployment before the present one.
 pub fn rollback(
     cluster: String,
     service: String,
@@ -276,6 +278,7 @@ pub fn rollback(
         guard: Guard {
             primary_deployment: Some(primary.id.clone()),
         },
+        present: Some(Present::of(view, facts, None)),
         way_back: facts.serving().map(str::to_owned),
         differences,
         steps,

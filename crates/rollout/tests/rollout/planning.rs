@@ -40,6 +40,7 @@ fn facts(service: ServiceView, live_image: &str, history: &[(u32, &str)]) -> Fac
             .iter()
             .map(|(revision, status)| record(*revision, status))
             .collect(),
+        ..Facts::default()
     }
 }
 
@@ -66,6 +67,20 @@ fn a_change_registers_updates_and_knows_the_way_back() {
         plan.differences,
         [r#"containerDefinitions.app.image: "r@sha256:1" -> "r@sha256:2""#]
     );
+}
+
+#[test]
+fn a_plan_tells_what_the_service_has_now() {
+    let mut live = facts(steady(1), "r@sha256:1", &[]);
+    live.primary_tags = [("longshore:commit".to_owned(), "abc".to_owned())].into();
+    let present = plan::deploy(wanted("r@sha256:2"), &live)
+        .unwrap()
+        .present
+        .unwrap();
+    assert_eq!(present.task_definition, arn(1));
+    assert_eq!(present.commit.as_deref(), Some("abc"));
+    assert_eq!(present.image.as_deref(), Some("r@sha256:1"));
+    assert_eq!((present.running_count, present.desired_count), (2, 2));
 }
 
 #[test]
