@@ -117,8 +117,10 @@ impl Aws {
         else {
             return Ok(Facts::default());
         };
+        let mut primary = self.described(&view.task_definition).await?;
         Ok(Facts {
-            primary_document: Some(self.task_definition(&view.task_definition).await?),
+            primary_tags: views::revision(&primary).tags,
+            primary_document: Some(primary["taskDefinition"].take()),
             history: self.history(cluster, service).await?,
             service: Some(view),
         })
