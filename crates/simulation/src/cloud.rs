@@ -2,16 +2,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::rc::Rc;
 
 use fastrand::Rng;
 use local_cloud::error::ApiError;
 use rollout::execute::{Answer, Call, CallError, Cloud};
-use rollout::facts::{AlarmView, Facts, Millis, ServiceDeploymentView, ServiceView, TaskView};
+use rollout::facts::{AlarmView, Facts, Millis, ServiceView};
 use rollout::plan::Plan;
 use serde_json::{Value, json};
 
 use crate::faults::Faults;
+use crate::past::Past;
 use crate::request::{brief, configure, create_request, error, is_write, operation};
 use crate::turns::Turn;
 use crate::version::SECRET;
@@ -52,15 +52,6 @@ pub(crate) struct Connection<'a> {
     pub(crate) overran: Cell<bool>,
     /// The time of the state that each look at the service showed.
     pub(crate) looks: RefCell<Vec<Millis>>,
-}
-
-/// What reads answered at an earlier time.
-struct Past {
-    at: Millis,
-    service: Rc<Option<ServiceView>>,
-    running: Rc<Vec<TaskView>>,
-    stopped: Rc<Vec<TaskView>>,
-    records: Rc<Vec<ServiceDeploymentView>>,
 }
 
 enum Fault {
@@ -131,7 +122,9 @@ impl<'a> Connection<'a> {
             Answer::ServiceDeployments(records) => records,
             _ => Vec::new(),
         };
+        let primary = views::revision(&mut self.world.borrow_mut(), &view.task_definition);
         Ok(Facts {
+            primary_tags: primary.map(|one| one.tags).unwrap_or_default(),
             primary_document: self.document(&view.task_definition),
             history,
             service: Some(view),
@@ -238,12 +231,13 @@ impl<'a> Connection<'a> {
     }
 
     /// Keeps that the run changed the service.
-    fn touch(&self, world: &mut World, deploys: Option<&str>) {
+    fn touch(&self, world: &mut World, deploys: Option<&str>, begins: bool) {
         self.touched.set(self.touched.get().or(Some(world.now)));
         world.writes.push(Write {
             at: world.now,
             who: self.who,
             deploys: deploys.map(str::to_owned),
+            begins,
             releases: deploys.is_some() && deploys == self.registered.borrow().as_deref(),
         });
     }
@@ -265,7 +259,10 @@ impl<'a> Connection<'a> {
         });
         acts || live != target
             && world.writes.iter().any(|write| {
-                write.who != self.who && write.deploys.as_ref() == Some(live) && seen(write.at)
+                write.who != self.who
+                    && write.begins
+                    && write.deploys.as_ref() == Some(live)
+                    && seen(write.at)
             })
     }
 
@@ -284,6 +281,7 @@ impl<'a> Connection<'a> {
         let somebody = world.done.iter().any(|(at, _)| *at >= other.at);
         primary.id != *guard
             && other.releases
+            && other.deploys.as_ref() == Some(&primary.task_definition)
             && !somebody
             && self.registered.borrow().as_deref() == Some(target)
     }
@@ -299,14 +297,7 @@ impl<'a> Connection<'a> {
         if self.faults.stale == 0 {
             return;
         }
-        let mut world = self.world.borrow_mut();
-        let now = Past {
-            at: world.now,
-            service: views::service(&mut world).unwrap_or_default(),
-            running: views::tasks(&mut world, true).unwrap_or_default(),
-            stopped: views::tasks(&mut world, false).unwrap_or_default(),
-            records: views::records(&mut world).unwrap_or_default(),
-        };
+        let now = Past::of(&mut self.world.borrow_mut());
         let mut past = self.past.borrow_mut();
         past.push_back(now);
         if past.len() > 32 {
@@ -329,19 +320,10 @@ impl<'a> Connection<'a> {
         if then.at + self.faults.lag < now {
             return None;
         }
-        let answer = match call {
-            Call::DescribeService => {
-                self.looks.borrow_mut().push(then.at);
-                Answer::Service(Option::clone(&*then.service))
-            }
-            Call::Tasks { running: true } => Answer::Tasks(then.running.to_vec()),
-            Call::Tasks { running: false } => Answer::Tasks(then.stopped.to_vec()),
-            Call::ServiceDeployments => {
-                let newest = then.records.iter().take(self.depth.get());
-                Answer::ServiceDeployments(newest.cloned().collect())
-            }
-            _ => return None,
-        };
+        let answer = then.answer(call, self.depth.get())?;
+        if *call == Call::DescribeService {
+            self.looks.borrow_mut().push(then.at);
+        }
         drop(past);
         self.note(|| format!("the next answer is {} ms old", now - as_of));
         Some(answer)
@@ -382,7 +364,7 @@ impl<'a> Connection<'a> {
             } => {
                 let request = create_request(&task_definition, &settings);
                 let answer = world.apply("CreateService", &request)?;
-                self.touch(world, Some(&task_definition));
+                self.touch(world, Some(&task_definition), true);
                 Answer::Service(Some(views::service_view(&answer["service"])))
             }
             Call::UpdateService {
@@ -397,10 +379,12 @@ impl<'a> Connection<'a> {
                 configure(&mut request, &settings);
                 let overrides = self.overrides(world, &task_definition);
                 let overruns = self.overruns(world, &task_definition);
+                let before = primary(world);
                 let answer = world.apply("UpdateService", &request)?;
+                let begins = primary(world) != before;
                 self.overrode.set(self.overrode.get() || overrides);
                 self.overran.set(self.overran.get() || overruns);
-                self.touch(world, Some(&task_definition));
+                self.touch(world, Some(&task_definition), begins);
                 Answer::Service(Some(views::service_view(&answer["service"])))
             }
             Call::Tasks { running } => Answer::Tasks(views::tasks(world, running)?.to_vec()),
@@ -412,7 +396,7 @@ impl<'a> Connection<'a> {
             Call::StopServiceDeployment { arn } => {
                 let request = json!({"serviceDeploymentArn": arn, "stopType": "ROLLBACK"});
                 world.apply("StopServiceDeployment", &request)?;
-                self.touch(world, None);
+                self.touch(world, None, false);
                 Answer::Done
             }
             // A program that logs its secrets: nobody else must.
@@ -508,4 +492,11 @@ impl Cloud for Connection<'_> {
             .interrupt
             .is_some_and(|after| now >= self.began + after)
     }
+}
+
+/// ID of the PRIMARY deployment.
+fn primary(world: &mut World) -> Option<String> {
+    let service = views::service(world).unwrap_or_default();
+    let primary = Option::as_ref(&service).and_then(ServiceView::primary);
+    primary.map(|primary| primary.id.clone())
 }

@@ -8,6 +8,7 @@ mod cloud;
 mod command;
 mod faults;
 mod judge;
+mod past;
 mod race;
 mod report;
 mod request;

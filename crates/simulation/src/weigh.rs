@@ -189,13 +189,19 @@ impl Story<'_> {
         let desired = self.scenario.desired;
         let calm = before.is_some_and(|service| is_calm(service, desired));
         // The run before died, and nobody has changed the number of tasks, for which the percentages may leave no room.
-        let again = self.died && before.is_some_and(|service| service.desired_count == desired);
+        let after_death =
+            self.died && before.is_some_and(|service| service.desired_count == desired);
         let old = before
             .filter(|_| calm)
             .map(|service| service.task_definition.clone());
+        // What is live already and is to prove itself is none to return to.
+        let again = |old: &String| {
+            plan.steps.iter().any(|step| matches!(step, plan::Step::Adopt { task_definition, .. } if task_definition == old))
+        };
         if one.run.faults.lag == 0
             && let Some(old) = &old
             && !plan.steps.is_empty()
+            && !again(old)
             && plan.way_back.as_ref() != Some(old)
         {
             self.wrong(format!(
@@ -205,7 +211,7 @@ impl Story<'_> {
         }
         let first = one.wanted.is_some() && plan.guard.primary_deployment.is_none();
         let done = matches!(ended.end, End::Succeeded | End::Unchanged);
-        let may = calm || first || again && self.is_own(plan, one.wanted);
+        let may = calm || first || after_death && self.is_own(plan, one.wanted);
         if good(one) && may && !done {
             self.wrong(format!("a good release ended as {:?}", ended.end));
         }

@@ -45,6 +45,8 @@ pub(crate) struct Write {
     pub(crate) who: usize,
     /// ARN of the task definition that it deploys; none when it stops a deployment.
     pub(crate) deploys: Option<String>,
+    /// Whether a deployment began with that: an update to what is live already begins none.
+    pub(crate) begins: bool,
     /// Whether that is what the run registered.
     pub(crate) releases: bool,
 }

@@ -79,7 +79,7 @@ const ALONE: [(u64, &str); 21] = [
 ];
 
 /// The same of runs that raced.
-const RACES: [(u64, &str); 8] = [
+const RACES: [(u64, &str); 10] = [
     (
         797,
         "a rollback went back to the release that a deploy was just taking back, and the deploy replaced that, as it was a deployment of the revision that it watched",
@@ -111,6 +111,14 @@ const RACES: [(u64, &str); 8] = [
     (
         1_501,
         "a way back is not claimed, and may be replaced by who did not know of it; the judge was wrong",
+    ),
+    (
+        1_021_656,
+        "ECS went back between the last look and the update of a run that was to supersede; the judge was wrong",
+    ),
+    (
+        1_036_572,
+        "two rollbacks to the same revision are one deployment to ECS, and either may take it back; the judge was wrong",
     ),
 ];
 

@@ -1,12 +1,12 @@
 //! After the rollout: requests to the public address, and a time in which the new version is watched, before "succeeded" is said.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Answer, Call, Cloud, Event, Execution, lost};
 use crate::cause::{Cause, CauseCode};
 use crate::facts::{AlarmView, Millis, TaskView};
 use crate::mask::mask;
-use crate::plan::Check;
+use crate::plan::{Check, PROVEN_TAG};
 use crate::verdict::{Observation, Verdict, Watched, failed_tasks, judge};
 
 /// Alarms are evaluated once a minute or, at most, every 10 s.
@@ -19,7 +19,7 @@ impl<C: Cloud> Execution<'_, C> {
     pub(super) async fn prove(&mut self, watched: &mut Watched) -> Result<(), Cause> {
         let plan = self.plan;
         if plan.checks.is_empty() && plan.bake_seconds == 0 {
-            return Ok(());
+            return self.judge_alarms().await;
         }
         self.say(Event::RolledOut);
         let known = self.known_failures(watched).await?;
@@ -36,7 +36,8 @@ impl<C: Cloud> Execution<'_, C> {
             let verdict = self.look_again(watched, &known).await?;
             let now = self.cloud.now();
             if now >= until && verdict == Verdict::Succeeded {
-                return Ok(());
+                // What fired since the last look at them counts, too.
+                return self.judge_alarms().await;
             }
             self.look_at_alarms().await?;
             let left = until.saturating_sub(now);
@@ -125,6 +126,31 @@ impl<C: Cloud> Execution<'_, C> {
         }
     }
 
+    /// Says on the revision that it has passed all that is asked after a rollout, so that a second run need not ask again.
+    pub(super) async fn keep_proof(&mut self, arn: &str) {
+        let Some(proof) = self.plan.proof() else {
+            return;
+        };
+        let call = Call::TagRevision {
+            arn: arn.to_owned(),
+            tags: BTreeMap::from([(PROVEN_TAG.to_owned(), proof)]),
+        };
+        for _ in 0..3 {
+            self.count(call.cost());
+            match self.cloud.call(call.clone()).await {
+                Err(error) if error.transient => self.pause(1_000).await,
+                Err(error) => {
+                    self.say(Event::Note(format!(
+                        "that this revision has passed is not on record ({}): a second run will look again",
+                        error.message
+                    )));
+                    return;
+                }
+                Ok(_) => return,
+            }
+        }
+    }
+
     /// What fires before anything is changed says nothing about the new version. ECS sees it the same way.
     pub(super) async fn look_at_alarms_first(&mut self) {
         if self.plan.alarms.is_empty() {
@@ -141,14 +167,21 @@ impl<C: Cloud> Execution<'_, C> {
         }
     }
 
-    /// An alarm that fires fails the deployment.
+    /// As [`Self::judge_alarms`], as often as alarms change.
     pub(super) async fn look_at_alarms(&mut self) -> Result<(), Cause> {
         let now = self.cloud.now();
-        let recently = now < self.alarms_at + ALARM_PACE && now >= self.alarms_at;
-        if self.plan.alarms.is_empty() || recently {
+        if now < self.alarms_at + ALARM_PACE && now >= self.alarms_at {
             return Ok(());
         }
-        self.alarms_at = now;
+        self.judge_alarms().await
+    }
+
+    /// An alarm that fires fails the deployment.
+    async fn judge_alarms(&mut self) -> Result<(), Cause> {
+        if self.plan.alarms.is_empty() {
+            return Ok(());
+        }
+        self.alarms_at = self.cloud.now();
         let alarms = self.alarms().await;
         let fired = alarms
             .into_iter()

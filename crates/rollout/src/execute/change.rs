@@ -3,7 +3,7 @@
 use super::{Answer, Call, CallError, Cloud, End, Event, Execution, LAG, PATIENCE, pause, refused};
 use crate::cause::{Cause, CauseCode};
 use crate::facts::{DeploymentView, Millis, ServiceView};
-use crate::plan::Step;
+use crate::plan::{ServiceSettings, Step};
 use crate::verdict::Watched;
 
 impl<C: Cloud> Execution<'_, C> {
@@ -85,7 +85,17 @@ impl<C: Cloud> Execution<'_, C> {
                     deployment,
                     task_definition,
                     ran,
+                    settings,
                 } => {
+                    if *settings != ServiceSettings::default() {
+                        let call = Call::UpdateService {
+                            task_definition: task_definition.clone(),
+                            settings: settings.clone(),
+                        };
+                        let watched = self.start(call, task_definition.clone()).await?;
+                        self.ran = ran.iter().collect();
+                        return Ok(watched);
+                    }
                     self.ran = ran.iter().collect();
                     let primary = service.as_ref().and_then(ServiceView::primary);
                     self.created_at = primary.map_or(0, |primary| primary.created_at);

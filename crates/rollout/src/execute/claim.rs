@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use super::{Answer, Call, Cloud, Event, Execution, LAG};
 use crate::cause::{Cause, CauseCode};
 use crate::facts::{Millis, RevisionView};
-use crate::plan::Step;
+use crate::plan::{PROVEN_TAG, Step};
 use crate::words;
 
 /// Tag of a revision: the deployment that was PRIMARY when it was registered. Gone when the run has ended without deploying it.
-const GUARD_TAG: &str = "longshore:guard";
+pub(crate) const GUARD_TAG: &str = "longshore:guard";
 /// Tag of a revision: for how many seconds from its registration on `GUARD_TAG` counts.
 const HOLDS_TAG: &str = "longshore:guard-seconds";
 /// Tag of every revision that longshore registers.
@@ -158,12 +158,13 @@ impl<C: Cloud> Execution<'_, C> {
         Ok(())
     }
 
-    /// Nobody has to wait for a run that does not deploy what it registered.
+    /// Nobody has to wait for a run that does not deploy what it registered, and what it registered has passed nothing.
     pub(super) async fn give_up_claim(&mut self) {
         if let Some(arn) = self.ended.task_definition.clone()
             && self.plan.guard.primary_deployment.is_some()
         {
-            let keys = vec![GUARD_TAG.to_owned(), HOLDS_TAG.to_owned()];
+            let keys = [GUARD_TAG, PROVEN_TAG, HOLDS_TAG];
+            let keys = keys.map(str::to_owned).to_vec();
             let call = Call::UntagRevision { arn, keys };
             // Nothing depends on it but the patience of others.
             for _ in 0..TRIES {

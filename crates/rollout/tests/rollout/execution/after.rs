@@ -110,3 +110,21 @@ fn an_alarm_that_fires_fails_and_one_that_fired_before_does_not() {
             .any(|event| matches!(event, Event::Note(text) if text.contains("already")))
     );
 }
+
+/// Alarms are looked at every ten seconds: one that fires after the last of these looks is seen all the same before a release is called good.
+#[test]
+fn an_alarm_that_fires_at_the_very_end_is_seen() {
+    for bake_seconds in [0, 8] {
+        let mut plan = plan();
+        plan.alarms = vec!["errors".into()];
+        plan.bake_seconds = bake_seconds;
+        let script = Script {
+            // Before the change, and at the end.
+            alarms: RefCell::new(["OK", "ALARM"].into()),
+            ..good()
+        };
+        let (ended, _) = run(&plan, &script);
+        let cause = ended.cause.map(|cause| cause.code);
+        assert_eq!(cause, Some(CauseCode::Alarm), "bake {bake_seconds} s");
+    }
+}

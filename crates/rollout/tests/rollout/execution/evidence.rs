@@ -1,9 +1,10 @@
 //! What is left of a run.
 
+use rollout::execute::Ended;
 use rollout::plan::Marker;
-use rollout::receipt::{About, Outcome, Receipt};
+use rollout::receipt::{About, Moment, Outcome, Receipt};
 
-use super::{crashing, plan_with, run};
+use super::{crashing, plan, plan_with, run};
 
 #[test]
 fn a_receipt_tells_the_story_relative_to_the_change() {
@@ -43,4 +44,23 @@ fn a_receipt_tells_the_story_relative_to_the_change() {
         commands[0].starts_with("cargo xtask logs --service api --env production --task"),
         "{commands:?}"
     );
+}
+
+/// Rounded to tenths, the registration some milliseconds before the change is at 0.0, which has no sign.
+#[test]
+fn no_time_in_a_receipt_is_a_negative_zero() {
+    let ended = Ended {
+        changed_at: Some(10_000),
+        timeline: [9_940, 9_970, 10_030]
+            .map(|at| Moment::new(at, "registered"))
+            .into(),
+        ..Ended::default()
+    };
+    let receipt = Receipt::of(About::default(), &plan(), ended);
+    let times: Vec<String> = receipt
+        .timeline
+        .iter()
+        .map(|entry| format!("{:.1}", entry.seconds))
+        .collect();
+    assert_eq!(times, ["-0.1", "0.0", "0.0"]);
 }
