@@ -411,6 +411,7 @@ impl<C: Cloud> Execution<'_, C> {
             task_definition,
             image: self.plan.image.clone(),
             since,
+            created_at: self.created_at,
             deadline: since + self.plan.timeout_seconds * 1000,
             seen,
         }

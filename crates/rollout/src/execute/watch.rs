@@ -2,8 +2,11 @@
 
 use super::{Answer, Call, Cloud, Event, Execution, lost, pause};
 use crate::cause::{Cause, CauseCode};
-use crate::facts::{DeploymentView, RolloutState, TaskView};
+use crate::facts::{DeploymentView, Millis, RolloutState, TaskView};
 use crate::verdict::{Observation, Verdict, Watched, failed_tasks, judge};
+
+/// So long no task may have failed before a deployment with failures is called good.
+const CALM: Millis = 60_000;
 
 impl<C: Cloud> Execution<'_, C> {
     /// Watches until the deployment has ended well, or gives the cause of its failure.
@@ -54,6 +57,7 @@ impl<C: Cloud> Execution<'_, C> {
                 stopped: &stopped,
                 running: None,
                 record,
+                restless: self.restless(),
             };
             let now = self.cloud.now();
             let mut verdict = judge(watched, &observation, now);
@@ -64,7 +68,10 @@ impl<C: Cloud> Execution<'_, C> {
                 verdict = judge(watched, &observation, now);
             }
             match verdict {
-                Verdict::Succeeded => return Ok(()),
+                Verdict::Succeeded => {
+                    self.empty = service.is_some_and(|service| service.desired_count == 0);
+                    return Ok(());
+                }
                 Verdict::Failed(cause) => return Err(cause),
                 Verdict::Going | Verdict::ShowTasks => {}
             }
@@ -86,10 +93,17 @@ impl<C: Cloud> Execution<'_, C> {
         });
     }
 
+    /// Whether a task of the deployment was seen to fail a moment ago. A clock that is set makes it calm at once, or not for that moment.
+    pub(super) fn restless(&self) -> bool {
+        let now = self.cloud.now();
+        self.failed_at.is_some_and(|at| now.abs_diff(at) < CALM)
+    }
+
     /// Tells of each failed task once. ECS forgets them after an hour.
     pub(super) fn tell_failed(&mut self, watched: &Watched, stopped: &[TaskView]) {
-        for (task, cause) in failed_tasks(&watched.deployment, stopped) {
+        for (task, cause) in failed_tasks(watched, stopped) {
             if self.failed.insert(task.arn.clone()) {
+                self.failed_at = Some(self.cloud.now());
                 self.keep_failed(task, &cause);
                 self.say(Event::TaskFailed {
                     task: task.id().to_owned(),

@@ -7,6 +7,7 @@ mod back;
 mod before;
 mod change;
 mod evidence;
+mod many;
 mod watch;
 
 use std::cell::{Cell, RefCell};
