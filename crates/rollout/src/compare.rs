@@ -52,10 +52,24 @@ fn walk(path: &str, old: Option<&Value>, new: Option<&Value>, lines: &mut Vec<St
         return;
     }
     let show = |value: Option<&Value>| match value {
-        Some(value) => shown(path, value).to_string(),
+        Some(value) => only_value(shown(path, value)).to_string(),
         None => "(none)".to_owned(),
     };
     lines.push(format!("{path}: {} -> {}", show(old), show(new)));
+}
+
+/// Of a variable the value: its name stands in the path.
+fn only_value(shown: Value) -> Value {
+    match shown {
+        Value::Object(mut members)
+            if members.len() == 2
+                && members.contains_key("name")
+                && members.contains_key("value") =>
+        {
+            members.remove("value").unwrap_or_default()
+        }
+        other => other,
+    }
 }
 
 /// The members whose entries people name.
@@ -384,7 +398,7 @@ mod tests {
             [
                 r#"containerDefinitions.tokens.command: ["serve","--db","postgres://api:***@db/api"] -> (none)"#,
                 r#"containerDefinitions.tokens.environment.API_TOKEN.value: "***" -> "***""#,
-                r#"containerDefinitions.tokens.environment.DB_PASSWORD: {"name":"DB_PASSWORD","value":"***"} -> (none)"#,
+                r#"containerDefinitions.tokens.environment.DB_PASSWORD: "***" -> (none)"#,
                 r#"containerDefinitions.tokens.image: "r@sha256:1" -> "r@sha256:2""#,
                 r#"containerDefinitions.tokens.logConfiguration: {"options":{"splunk-token":"***"}} -> (none)"#,
                 r#"containerDefinitions.tokens.secrets: (none) -> {"DB_PASSWORD":{"name":"DB_PASSWORD","valueFrom":"/api/db/password"}}"#,

@@ -58,6 +58,7 @@ pub async fn execute<C: Cloud>(plan: &Plan, cloud: &C, tell: &mut dyn FnMut(Even
         failed: BTreeSet::new(),
         failed_at: None,
         empty: false,
+        reasons: BTreeSet::new(),
         progress: String::new(),
         stage: None,
         before: None,
@@ -94,6 +95,8 @@ struct Execution<'a, C> {
     failed_at: Option<Millis>,
     /// Whether the service wanted no tasks when its deployment was done.
     empty: bool,
+    /// The reasons that were told, each once in full.
+    reasons: BTreeSet<String>,
     /// The progress that was told last.
     progress: String,
     /// The lifecycle stage that was told last.

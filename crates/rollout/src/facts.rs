@@ -135,6 +135,11 @@ impl ServiceView {
                 .any(|event| event.message.contains(&words))
     }
 
+    /// Who carries the deployments out, when it is not ECS itself.
+    pub fn foreign_controller(&self) -> Option<&str> {
+        self.controller.as_deref().filter(|one| *one != "ECS")
+    }
+
     /// Whether a deployment has not ended yet.
     ///
     /// One that ECS has given up without going back stays beside those before it, and nothing of that moves any more.
@@ -213,6 +218,8 @@ pub struct TaskView {
     pub stop_code: Option<String>,
     /// ECS's words about why it stopped.
     pub stopped_reason: Option<String>,
+    /// When all its containers ran.
+    pub started_at: Option<Millis>,
     /// When it stopped.
     pub stopped_at: Option<Millis>,
     /// Its containers.
@@ -289,7 +296,7 @@ pub struct Facts {
     pub service: Option<ServiceView>,
     /// The PRIMARY's task definition, as DescribeTaskDefinition answers.
     pub primary_document: Option<Value>,
-    /// The tags of that revision.
+    /// That revision's tags.
     pub primary_tags: BTreeMap<String, String>,
     /// Service deployments, newest first.
     pub history: Vec<ServiceDeploymentView>,

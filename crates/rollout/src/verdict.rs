@@ -32,8 +32,8 @@ pub struct Watched {
 /// How long a read may lag behind the write before a missing deployment means something.
 const LAG: Millis = 60_000;
 
-/// Failed tasks that make one wait for a calm moment before "succeeded" is believed.
-const RESTLESS: usize = 3;
+/// A task that has run for so long is not asked to outlive one that failed.
+const LONG_ENOUGH: Millis = 120_000;
 
 /// What was seen in one look. Tasks are only looked at when the service's state calls for it.
 #[derive(Clone, Debug, Default)]
@@ -46,8 +46,8 @@ pub struct Observation<'a> {
     pub running: Option<&'a [TaskView]>,
     /// ECS's record of this deployment, if it was looked at.
     pub record: Option<&'a ServiceDeploymentView>,
-    /// Whether a task of the deployment was seen to fail a moment ago.
-    pub restless: bool,
+    /// Whether no task of the deployment has been seen to fail for minutes, by the clock of whoever looks.
+    pub calm: bool,
 }
 
 /// The verdict.
@@ -98,7 +98,7 @@ pub fn judge(watched: &Watched, seen: &Observation<'_>, now: Millis) -> Verdict 
         return Verdict::Failed(cause);
     }
     let verdict = if own.rollout_state == Some(RolloutState::Completed) {
-        completed(watched, service, own, seen)
+        completed(watched, service, own, seen, now)
     } else {
         Verdict::Going
     };
@@ -184,6 +184,7 @@ fn completed(
     service: &ServiceView,
     own: &DeploymentView,
     seen: &Observation<'_>,
+    now: Millis,
 ) -> Verdict {
     if service.task_definition != watched.task_definition
         || own.task_definition != watched.task_definition
@@ -212,12 +213,28 @@ fn completed(
     if let Some(cause) = wrong {
         return Verdict::Failed(cause);
     }
-    // All tasks run at this moment; where several have failed, and one just now, that may be a moment of a crash loop.
-    let failed = failures(watched, seen.stopped);
-    if seen.restless && failed.iter().filter(|cause| !cause.waits()).count() >= RESTLESS {
+    // The times of tasks are by AWS's clock. Where this machine's is behind that, calm is enough.
+    if !seen.calm && !outlived(watched, &own_tasks, seen.stopped, now) {
         return Verdict::Going;
     }
     Verdict::Succeeded
+}
+
+/// Whether the tasks that run have run for twice as long as any of the deployment's tasks that failed.
+///
+/// A crash loop has many healthy moments, and one of them is enough for ECS to call a deployment complete.
+fn outlived(watched: &Watched, running: &[&TaskView], stopped: &[TaskView], now: Millis) -> bool {
+    let failed = failed_tasks(watched, stopped);
+    let lived = failed
+        .iter()
+        .filter(|(_, cause)| !cause.waits())
+        .filter_map(|(task, _)| task.stopped_at?.checked_sub(task.started_at?))
+        .max();
+    let Some(lived) = lived else {
+        return true;
+    };
+    let newest = running.iter().filter_map(|task| task.started_at).max();
+    newest.is_none_or(|newest| now.saturating_sub(newest) >= (lived * 2).min(LONG_ENOUGH))
 }
 
 /// The failures of this deployment's own tasks, oldest first.
@@ -284,7 +301,7 @@ fn late(watched: &Watched, own: &DeploymentView, seen: &Observation<'_>) -> Caus
     Cause::new(
         CauseCode::Timeout,
         format!(
-            "not done after {waited} s: {} of {} tasks run",
+            "not done after {waited} s: {} of {} tasks running",
             own.running_count, own.desired_count
         ),
     )

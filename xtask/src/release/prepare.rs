@@ -63,7 +63,9 @@ impl Preparation<'_> {
         let connected = if embedded {
             None
         } else {
-            Some(self.connect(ui).await?)
+            let cloud = self.connect(ui).await?;
+            cloud.suits(self.interrupt).await?;
+            Some(cloud)
         };
         if self.test {
             self.tests(ui).await?;
@@ -127,7 +129,7 @@ impl Preparation<'_> {
         let since = Instant::now();
         let patience = Duration::from_secs(cloud::timeout_seconds(self.service));
         loop {
-            let facts = cloud.aws.facts(&cloud.cluster, &cloud.service).await?;
+            let facts = cloud.facts(self.interrupt).await?;
             if !self.wait || !facts.busy() {
                 return Ok(facts);
             }

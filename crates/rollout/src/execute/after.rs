@@ -80,7 +80,7 @@ impl<C: Cloud> Execution<'_, C> {
             stopped: &stopped,
             running: Some(&running),
             record: None,
-            restless: self.restless(),
+            calm: self.calm(),
         };
         match judge(watched, &observation, self.cloud.now()) {
             Verdict::Failed(cause) => Err(cause),

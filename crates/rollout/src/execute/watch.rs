@@ -5,8 +5,8 @@ use crate::cause::{Cause, CauseCode};
 use crate::facts::{DeploymentView, Millis, RolloutState, TaskView};
 use crate::verdict::{Observation, Verdict, Watched, failed_tasks, judge};
 
-/// So long no task may have failed before a deployment with failures is called good.
-const CALM: Millis = 60_000;
+/// After so long without another failed task, a deployment's tasks need not be held against those that failed.
+const CALM: Millis = 240_000;
 
 impl<C: Cloud> Execution<'_, C> {
     /// Watches until the deployment has ended well, or gives the cause of its failure.
@@ -57,7 +57,7 @@ impl<C: Cloud> Execution<'_, C> {
                 stopped: &stopped,
                 running: None,
                 record,
-                restless: self.restless(),
+                calm: self.calm(),
             };
             let now = self.cloud.now();
             let mut verdict = judge(watched, &observation, now);
@@ -86,6 +86,7 @@ impl<C: Cloud> Execution<'_, C> {
 
     pub(super) fn tell_progress(&mut self, own: &DeploymentView) {
         self.say(Event::Progress {
+            task_definition: own.task_definition.clone(),
             running: own.running_count,
             desired: own.desired_count,
             pending: own.pending_count,
@@ -93,10 +94,10 @@ impl<C: Cloud> Execution<'_, C> {
         });
     }
 
-    /// Whether a task of the deployment was seen to fail a moment ago. A clock that is set makes it calm at once, or not for that moment.
-    pub(super) fn restless(&self) -> bool {
+    /// Whether no task of the deployment has been seen to fail for a while.
+    pub(super) fn calm(&self) -> bool {
         let now = self.cloud.now();
-        self.failed_at.is_some_and(|at| now.abs_diff(at) < CALM)
+        self.failed_at.is_none_or(|at| now.abs_diff(at) >= CALM)
     }
 
     /// Tells of each failed task once. ECS forgets them after an hour.
@@ -105,10 +106,13 @@ impl<C: Cloud> Execution<'_, C> {
             if self.failed.insert(task.arn.clone()) {
                 self.failed_at = Some(self.cloud.now());
                 self.keep_failed(task, &cause);
+                let message = crate::mask::mask(&cause.message);
+                let again = !self.reasons.insert(message.clone());
                 self.say(Event::TaskFailed {
                     task: task.id().to_owned(),
                     code: cause.code,
-                    message: crate::mask::mask(&cause.message),
+                    message,
+                    again,
                 });
             }
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     BeforeTask, Check, ExpectedImage, Guard, NewService, OnFailure, PROVEN_TAG, Placement, Plan,
-    ServiceSettings, Step,
+    Present, ServiceSettings, Step,
 };
 use crate::compare::{differences, same_task};
 use crate::execute::GUARD_TAG;
@@ -92,7 +92,7 @@ pub enum Refusal {
     },
     /// There is nothing to go back to.
     #[error(
-        "no earlier revision of `{service}` is on ECS's record as rolled out well; name one with --to"
+        "no earlier revision of `{service}` has a SUCCESSFUL deployment on ECS's record; name one with --to (`cargo xtask history` lists them)"
     )]
     NoEarlier {
         /// The service.
@@ -142,7 +142,7 @@ pub fn deploy(wanted: Wanted, facts: &Facts) -> Result<Plan, Refusal> {
             .collect();
         return Ok(plan);
     };
-    if let Some(controller) = service.controller.as_deref().filter(|one| *one != "ECS") {
+    if let Some(controller) = service.foreign_controller() {
         return Err(Refusal::Controller {
             service: plan.service,
             controller: controller.to_owned(),
@@ -156,6 +156,8 @@ pub fn deploy(wanted: Wanted, facts: &Facts) -> Result<Plan, Refusal> {
     };
     can_be_judged(service, &plan.service)?;
     plan.guard.primary_deployment = Some(primary.id.clone());
+    let container = plan.image.as_ref().map(|image| image.container.as_str());
+    plan.present = Some(Present::of(service, facts, container));
     let live = facts.primary_document.as_ref();
     let same = live.is_some_and(|live| same_task(live, &document));
     if let Some(live) = live {
@@ -269,7 +271,7 @@ fn placement(facts: &Facts, create: Option<&NewService>) -> Placement {
     }
 }
 
-/// Plans a return to an earlier revision: the one named, else the last that was rolled out well before the present one.
+/// Plans a return to an earlier revision: the one named, else the last with a SUCCESSFUL deployment before the present one.
 pub fn rollback(
     cluster: String,
     service: String,
@@ -281,6 +283,13 @@ pub fn rollback(
     let Some(view) = &facts.service else {
         return Err(Refusal::NoService { service, cluster });
     };
+    if let Some(controller) = view.foreign_controller() {
+        let controller = controller.to_owned();
+        return Err(Refusal::Controller {
+            service,
+            controller,
+        });
+    }
     let Some(primary) = view.primary() else {
         return Err(Refusal::NoService { service, cluster });
     };
@@ -306,6 +315,19 @@ pub fn rollback(
             settings: ServiceSettings::default(),
         }]
     };
+    let mut differences = Vec::new();
+    if target != primary.task_definition {
+        differences.push(format!(
+            "taskDefinition: {} -> {target}",
+            primary.task_definition
+        ));
+    }
+    if view.in_flight() && !steps.is_empty() {
+        differences.push(format!(
+            "deployment {} of {}, which is in flight, is replaced",
+            primary.id, primary.task_definition
+        ));
+    }
     Ok(Plan {
         format: Plan::FORMAT,
         cluster,
@@ -314,11 +336,9 @@ pub fn rollback(
         guard: Guard {
             primary_deployment: Some(primary.id.clone()),
         },
+        present: Some(Present::of(view, facts, None)),
         way_back: facts.serving().map(str::to_owned),
-        differences: vec![format!(
-            "taskDefinition: {} -> {target}",
-            primary.task_definition
-        )],
+        differences,
         steps,
         timeout_seconds,
         ..Plan::default()

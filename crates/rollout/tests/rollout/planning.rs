@@ -73,6 +73,20 @@ fn a_change_registers_updates_and_knows_the_way_back() {
 }
 
 #[test]
+fn a_plan_tells_what_the_service_has_now() {
+    let mut live = facts(steady(1), "r@sha256:1", &[]);
+    live.primary_tags = [("longshore:commit".to_owned(), "abc".to_owned())].into();
+    let present = plan::deploy(wanted("r@sha256:2"), &live)
+        .unwrap()
+        .present
+        .unwrap();
+    assert_eq!(present.task_definition, arn(1));
+    assert_eq!(present.commit.as_deref(), Some("abc"));
+    assert_eq!(present.image.as_deref(), Some("r@sha256:1"));
+    assert_eq!((present.running_count, present.desired_count), (2, 2));
+}
+
+#[test]
 fn what_is_live_already_needs_no_step() {
     let plan = plan::deploy(wanted("r@sha256:1"), &facts(steady(1), "r@sha256:1", &[])).unwrap();
     assert_eq!(plan.steps, []);

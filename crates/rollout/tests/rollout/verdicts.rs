@@ -234,22 +234,23 @@ fn a_rollout_of_many_tasks_survives_some_that_fail() {
     assert_eq!(verdict(2, 1, late, 50), None);
 }
 
+/// Where this machine's clock is behind AWS's, no task ever seems to have run for long enough.
 #[test]
-fn after_several_failures_a_calm_moment_comes_before_success() {
-    let exit = || stopped(2, "EssentialContainerExited", "x", Some(1));
-    let mut service = done();
-    service.desired_count = 4;
-    let tasks = [(); 4].map(|()| running(2, "sha256:new"));
-    for (failed, restless, expected) in [
-        (0, true, Verdict::Succeeded),
-        (2, true, Verdict::Succeeded),
-        (3, true, Verdict::Going),
-        (3, false, Verdict::Succeeded),
-    ] {
-        let failed = vec![exit(); failed];
+fn a_wrong_clock_does_not_keep_a_good_release_from_success() {
+    let service = done();
+    let tasks = [(); 2].map(|()| TaskView {
+        started_at: Some(9_000_000),
+        ..running(2, "sha256:new")
+    });
+    let failed = [TaskView {
+        started_at: Some(8_900_000),
+        stopped_at: Some(8_990_000),
+        ..stopped(2, "EssentialContainerExited", "x", Some(1))
+    }];
+    for (calm, expected) in [(false, Verdict::Going), (true, Verdict::Succeeded)] {
         let observation = Observation {
             running: Some(&tasks),
-            restless,
+            calm,
             ..look(&service, &failed)
         };
         assert_eq!(judge(&watched(true), &observation, SOON), expected);
@@ -331,6 +332,53 @@ fn tasks_that_found_no_room_are_the_reason_when_ecs_went_back() {
         message: "(service api) was unable to place a task. Reason: Capacity is unavailable at this time.".into(),
     }];
     assert_eq!(verdict(&service), Some(CauseCode::Capacity));
+}
+
+/// ECS calls a deployment complete in one of the healthy moments that a crash loop has.
+#[test]
+fn what_runs_must_outlive_what_crashed_before() {
+    let service = done();
+    let crash = |reason: &str, lived: u64| TaskView {
+        started_at: Some(1_001_000),
+        stopped_at: Some(1_001_000 + lived),
+        ..stopped(2, "EssentialContainerExited", reason, Some(137))
+    };
+    let since = |started_at: u64| TaskView {
+        started_at: Some(started_at),
+        ..running(2, "sha256:new")
+    };
+    let verdict = |stopped: &[TaskView], newest: u64, now: u64| {
+        let running = [since(1_001_000), since(newest)];
+        let seen = Observation {
+            running: Some(&running),
+            ..look(&service, stopped)
+        };
+        judge(&watched(true), &seen, now)
+    };
+    let one = [crash("OutOfMemoryError: x", 6_000)];
+    assert_eq!(verdict(&one, 1_009_000, 1_010_000), Verdict::Going);
+    assert_eq!(verdict(&one, 1_009_000, 1_020_999), Verdict::Going);
+    assert_eq!(verdict(&one, 1_009_000, 1_021_000), Verdict::Succeeded);
+    // What lived for long need not be outlived for ever.
+    let long = [crash("x", 600_000)];
+    assert_eq!(verdict(&long, 1_602_000, 1_700_000), Verdict::Going);
+    assert_eq!(verdict(&long, 1_602_000, 1_722_000), Verdict::Succeeded);
+    // What never ran, and what the version is not to blame for, says nothing of how long a task lives.
+    let pull = TaskView {
+        started_at: None,
+        ..stopped(2, "TaskFailedToStart", "CannotPullContainerError: x", None)
+    };
+    let spot = TaskView {
+        stop_code: Some("SpotInterruption".into()),
+        ..crash("Your Spot Task was interrupted.", 6_000)
+    };
+    assert_eq!(
+        verdict(&[pull, spot], 1_009_000, 1_010_000),
+        Verdict::Succeeded
+    );
+    // It is a failure as any other when the time is over.
+    let late = verdict(&one, 1_899_000, 1_900_000);
+    assert_eq!(code(late), Some(CauseCode::OutOfMemory));
 }
 
 /// ECS has gone back between two looks, and the failed deployment is no longer listed: its record still says why.
