@@ -104,6 +104,8 @@ pub struct AlarmView {
     pub state: String,
     /// AWS's words about the state.
     pub reason: String,
+    /// Since when it is in that state, by AWS's clock; none when AWS left it out.
+    pub since: Option<Millis>,
 }
 
 impl ServiceView {

@@ -134,15 +134,18 @@ impl<C: Cloud> Execution<'_, C> {
         }
     }
 
-    /// What fires before anything is changed says nothing about the new version. ECS sees it the same way.
-    pub(super) async fn look_at_alarms_first(&mut self) {
+    /// What fires before anything is changed says nothing about the new version. ECS sees it the same way. Of a deployment that was found on its way, or live, so much is certain of alarms that
+    /// fired before it was created; it may itself have raised the others.
+    pub(super) async fn look_at_alarms_first(&mut self, created_at: Option<Millis>) {
         if self.plan.alarms.is_empty() {
             return;
         }
         for alarm in self.alarms().await {
-            if alarm.state == "ALARM" {
+            let earlier =
+                created_at.is_none_or(|created| alarm.since.is_some_and(|at| at < created));
+            if alarm.state == "ALARM" && earlier {
                 self.say(Event::Note(format!(
-                    "alarm `{}` is in ALARM already, before anything is changed; it is not watched in this deployment",
+                    "alarm `{}` was in ALARM already before anything was changed; it is not watched in this deployment",
                     alarm.name
                 )));
                 self.alarms_before.insert(alarm.name);
