@@ -152,7 +152,7 @@ fn other_lists_in_one_string_are_divided_into_words() {
     ] {
         let task = TASK_DEFINITION.replace(
             r#""name": "app","#,
-            &format!(r#""name": "app", "command": {wrong},"#).replace("\\", ""),
+            &format!(r#""name": "app", "command": {wrong},"#),
         );
         let found = load_from(&files(PIPELINE, &task)).problems;
         assert_eq!(found[0].help.as_deref(), Some(help), "{wrong}");
