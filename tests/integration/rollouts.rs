@@ -3,7 +3,7 @@
 use longshore_tests::{Project, skip_without};
 use nix::sys::signal::Signal;
 
-use crate::{commit, one_at_a_time, url, valid};
+use crate::{commit, one_at_a_time, seconds_to_verdict, url, valid};
 
 const PIPELINE: &str = "api/pipeline.toml";
 const RECEIPT: &str = include_str!("../../schemas/receipt.schema.json");
@@ -111,6 +111,10 @@ fn a_crash_after_a_healthy_rollout_is_seen_in_the_bake_time() {
         .deploy(&["--variable", "API_FAULT=crash-after:6s"])
         .expect(4);
     let receipt = run.json();
+    eprintln!(
+        "a crash later: verdict after {} s",
+        seconds_to_verdict(&run)
+    );
     assert_eq!(receipt["cause"]["code"], "exit", "{receipt:#}");
     assert_eq!(receipt["liveTaskDefinition"], good["taskDefinition"]);
 }

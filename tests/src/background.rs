@@ -44,8 +44,11 @@ impl Stream {
     }
 
     fn text(&self) -> String {
-        let lines = self.0.0.lock().unwrap();
-        lines.iter().map(|line| format!("{line}\n")).collect()
+        let mut text = self.0.0.lock().unwrap().join("\n");
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text
     }
 }
 

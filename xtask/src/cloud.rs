@@ -322,7 +322,7 @@ pub async fn patiently<T>(
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        if error.kind != ErrorKind::Transient {
+        if !matches!(error.kind, ErrorKind::Transient | ErrorKind::Busy) {
             return Err(error.into());
         }
         if since.elapsed() >= PATIENCE {

@@ -19,6 +19,7 @@ mod watch;
 
 use std::collections::{BTreeSet, VecDeque};
 
+pub(crate) use change::GUARD_TAG;
 pub use cloud::{Answer, Call, CallError, Cloud};
 pub use event::{End, Ended, Event};
 use serde_json::Value;
@@ -145,6 +146,7 @@ impl<C: Cloud> Execution<'_, C> {
         match result {
             Ok(()) => {
                 self.ended.end = End::Succeeded;
+                self.keep_proof(&watched.task_definition).await;
                 self.ended.live = Some(watched.task_definition);
                 self.say(Event::Succeeded);
             }

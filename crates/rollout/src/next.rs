@@ -89,6 +89,17 @@ fn by_hand(receipt: &Receipt, steps: &mut Vec<NextStep>) {
                 ));
             }
         }
+        (Some(_), Some(live)) if receipt.task_definition.as_ref() == Some(live) => {
+            steps.push(command(
+                &format!(
+                    "{} was live before this run: if it is not to stay",
+                    revision(live)
+                ),
+                format!("cargo xtask rollback {}", target(receipt))
+                    .trim_end()
+                    .to_owned(),
+            ));
+        }
         (None, _) => steps.push(command(
             "there is no earlier revision: fix the cause and deploy over it",
             format!("cargo xtask deploy {}--supersede", target(receipt)),

@@ -1,6 +1,7 @@
 //! A plan: immutable data that names every change before the first is made, what must still be true then, and the way back.
 
 mod make;
+mod proof;
 mod settings;
 mod told;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use make::{Refusal, Wanted, deploy, rollback};
+pub(crate) use proof::PROVEN_TAG;
 pub use settings::{Breaker, ServiceSettings};
 
 use crate::cause::{Cause, CauseCode};
@@ -203,6 +205,8 @@ pub enum Step {
         task_definition: String,
         /// Tasks that ran before it; what they say about the way back still holds.
         ran: Vec<BeforeTask>,
+        /// Settings of the service that are changed first (UpdateService): what holds the deployment up may be just those.
+        settings: ServiceSettings,
     },
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use rollout::plan::{Marker, OnFailure, Plan, Step};
+use rollout::plan::{Marker, OnFailure, Plan, ServiceSettings, Step};
 
 use super::deploy::{allowed_variables, variable};
 use super::{OutputFormat, TargetArgs};
@@ -119,9 +119,15 @@ pub fn text(plan: &Plan, cloud: &Cloud, environment: &str) -> String {
             Step::Adopt {
                 deployment,
                 task_definition,
+                settings,
                 ..
             } => format!(
-                "watch deployment {deployment} of {}",
+                "{}watch deployment {deployment} of {}",
+                if *settings == ServiceSettings::default() {
+                    ""
+                } else {
+                    "send the service's new settings, and "
+                },
                 revision(task_definition)
             ),
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use go_test::Outcome;
-use rollout::facts::{Facts, ServiceView};
+use rollout::facts::Facts;
 use rollout::plan::{
     self, BeforeTask, Check, ExpectedImage, Marker, OnFailure, Placement, Plan, Wanted,
 };
@@ -130,8 +130,7 @@ impl Preparation<'_> {
         let patience = Duration::from_secs(cloud::timeout_seconds(self.service));
         loop {
             let facts = cloud.facts(self.interrupt).await?;
-            let busy = facts.service.as_ref().is_some_and(ServiceView::in_flight);
-            if !self.wait || !busy {
+            if !self.wait || !facts.busy() {
                 return Ok(facts);
             }
             if since.elapsed() >= patience {

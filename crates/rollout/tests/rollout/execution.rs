@@ -1,5 +1,6 @@
 //! Executions against a scripted AWS with a clock of its own.
 
+mod adopt;
 mod after;
 mod ask;
 mod back;
@@ -110,8 +111,11 @@ impl Cloud for Script {
             Call::ServiceDeployments => "Records".to_owned(),
             Call::StopServiceDeployment { .. } => "Stop".to_owned(),
             Call::LogTail { group, stream, .. } => format!("Log {group} {stream}"),
-            Call::TagRevision { .. } => "Tag".to_owned(),
-            Call::UntagRevision { .. } => "Untag".to_owned(),
+            Call::TagRevision { tags, .. } => {
+                let keys: Vec<&str> = tags.keys().map(String::as_str).collect();
+                format!("Tag {}", keys.join(" "))
+            }
+            Call::UntagRevision { keys, .. } => format!("Untag {}", keys.join(" ")),
             Call::Revision { name } => format!("Revision {name}"),
             Call::RunTask { command, .. } => format!("Run {}", command.join(" ")),
             Call::Task { .. } => "Task".to_owned(),
