@@ -14,6 +14,9 @@ use crate::views;
 /// Who started a task, in ECS's record; not a deployment of a service.
 const STARTED_BY: &str = "longshore";
 
+/// Tasks that one DescribeTasks takes, and one page of ListTasks holds (Amazon ECS API Reference).
+const AT_ONCE: usize = 100;
+
 impl Aws {
     /// ListTasks and DescribeTasks of a service, running ones or stopped ones.
     pub async fn tasks(
@@ -27,28 +30,38 @@ impl Aws {
         } else {
             DesiredStatus::Stopped
         };
-        // One page: 100 tasks, as many as DescribeTasks takes. ECS keeps stopped tasks for an hour only.
-        let listed = self
-            .ecs
-            .list_tasks()
-            .cluster(cluster)
-            .service_name(service)
-            .desired_status(status)
-            .send()
-            .await;
-        let listed = listed.map_err(|error| Error::new("ecs:ListTasks", &error))?;
-        if listed.task_arns().is_empty() {
-            return Ok(Vec::new());
+        let mut arns: Vec<String> = Vec::new();
+        let mut token = None;
+        loop {
+            let page = self
+                .ecs
+                .list_tasks()
+                .cluster(cluster)
+                .service_name(service)
+                .desired_status(status.clone())
+                .set_next_token(token)
+                .send()
+                .await;
+            let page = page.map_err(|error| Error::new("ecs:ListTasks", &error))?;
+            arns.extend(page.task_arns.unwrap_or_default());
+            token = page.next_token;
+            if token.is_none() {
+                break;
+            }
         }
-        let described = self
-            .ecs
-            .describe_tasks()
-            .cluster(cluster)
-            .set_tasks(listed.task_arns)
-            .send()
-            .await;
-        let described = described.map_err(|error| Error::new("ecs:DescribeTasks", &error))?;
-        Ok(described.tasks().iter().map(views::task).collect())
+        let mut tasks = Vec::new();
+        for some in arns.chunks(AT_ONCE) {
+            let described = self
+                .ecs
+                .describe_tasks()
+                .cluster(cluster)
+                .set_tasks(Some(some.to_vec()))
+                .send()
+                .await;
+            let described = described.map_err(|error| Error::new("ecs:DescribeTasks", &error))?;
+            tasks.extend(described.tasks().iter().map(views::task));
+        }
+        Ok(tasks)
     }
 
     /// RunTask, one task. No room for it is an error that passes.
