@@ -94,6 +94,6 @@ async fn all_tasks_are_seen() {
         let tasks = aws.tasks("cluster", "service", running).await;
         let tasks = tasks.expect("the tasks are told");
         assert_eq!(tasks.len(), TASKS);
-        assert_eq!(tasks.last().map(|task| task.id()), Some("249"));
+        assert_eq!(tasks.last().map(rollout::facts::TaskView::id), Some("249"));
     }
 }
