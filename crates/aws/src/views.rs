@@ -50,6 +50,10 @@ pub(crate) fn service(service: &Service) -> ServiceView {
                 })
             })
             .collect(),
+        classic_balancer: service
+            .load_balancers()
+            .iter()
+            .any(|balancer| balancer.load_balancer_name().is_some()),
     }
 }
 

@@ -290,7 +290,7 @@ fn late(watched: &Watched, own: &DeploymentView, seen: &Observation<'_>) -> Caus
     Cause::new(
         CauseCode::Timeout,
         format!(
-            "not done after {waited} s: {} of {} tasks run",
+            "not done after {waited} s: {} of {} tasks running",
             own.running_count, own.desired_count
         ),
     )

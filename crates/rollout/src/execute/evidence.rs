@@ -69,7 +69,11 @@ impl<C: Cloud> Execution<'_, C> {
         };
         self.count(call.cost());
         match self.cloud.call(call).await {
-            Ok(Answer::Log(lines)) => lines.iter().map(|line| mask(line)).collect(),
+            Ok(Answer::Log(lines)) => lines
+                .iter()
+                .flat_map(|event| event.lines())
+                .map(mask)
+                .collect(),
             _ => Vec::new(),
         }
     }
