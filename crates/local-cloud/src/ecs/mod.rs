@@ -214,6 +214,7 @@ impl Ecs {
                 Timer::Forget { task } => {
                     self.tasks.remove(&task);
                 }
+                Timer::StartTimeout { task } => self.release(&task, at),
             }
         }
         self.clock = self.clock.max(now);

@@ -12,7 +12,7 @@ use super::request::{Request, client, invalid};
 use super::service::{Rules, Service, ServiceKey, ServiceState};
 use super::tags::{self, Tags};
 use super::task_definition::DefinitionId;
-use super::{Ecs, Result, alarms, breaker, names, stages};
+use super::{Ecs, Result, alarms, breaker, names, stages, tokens};
 use crate::error::ApiError;
 use crate::task::Millis;
 use crate::view::View;
@@ -82,17 +82,20 @@ impl Ecs {
         let cluster = self.cluster(request)?;
         let name = request.required("serviceName")?;
         check_name(name, "Service name")?;
-        match self
-            .find_service(&cluster, name)
-            .map(|(_, service)| service.state)
-        {
-            Some(ServiceState::Active) => {
-                return Err(invalid("Creation of service was not idempotent."));
+        let token = tokens::read(request, 36)?;
+        if let Some((key, service)) = self.find_service(&cluster, name) {
+            match service.state {
+                ServiceState::Active if service.is_made_by(request) => {
+                    return Ok(View::object([("service", self.service_view(key, true))]));
+                }
+                ServiceState::Active => {
+                    return Err(invalid("Creation of service was not idempotent."));
+                }
+                ServiceState::Draining => {
+                    return Err(invalid("Unable to Start a service that is still Draining."));
+                }
+                ServiceState::Inactive => {}
             }
-            Some(ServiceState::Draining) => {
-                return Err(invalid("Unable to Start a service that is still Draining."));
-            }
-            Some(ServiceState::Inactive) | None => {}
         }
         let definition = request
             .text("taskDefinition")?
@@ -160,6 +163,7 @@ impl Ecs {
             grace_seconds: plan.grace_seconds,
             created_at: now,
             created_by: caller.to_owned(),
+            made_by: token.map(|_| request.members().clone()),
             tags,
             events: VecDeque::new(),
             deployments: Vec::new(),

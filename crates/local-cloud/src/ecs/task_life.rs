@@ -225,6 +225,7 @@ impl Ecs {
             check.started_at = now;
             now + check.interval_ms
         });
+        let start_timeout = container.start_timeout_ms;
         // A container that is started again finds its task far beyond.
         let all = task.status == Status::Pending
             && task
@@ -243,6 +244,10 @@ impl Ecs {
                     container: index,
                 },
             );
+        }
+        if let Some(timeout) = start_timeout.filter(|_| !all) {
+            let task = id.to_owned();
+            self.agenda.set(now + timeout, Timer::StartTimeout { task });
         }
         if all {
             self.agenda.set(
