@@ -10,13 +10,13 @@ use super::request::{Request, invalid};
 use super::tags;
 use super::task_life::{By, NewTask};
 use super::task_state::{StopCode, Task};
-use super::{Ecs, Result, names};
+use super::{Ecs, Result, names, tokens};
 use crate::task::Millis;
 
 impl Ecs {
     pub(super) fn run_task(&mut self, request: Request<'_>, now: Millis) -> Result<Value> {
         let cluster = self.cluster(request)?;
-        let token = request.text("clientToken")?;
+        let token = tokens::read(request, 64)?;
         let whole = Value::Object(request.members().clone());
         if let Some(token) = token
             && let Some(ids) = self.tokens.find(&cluster, token, &whole, now)?

@@ -43,12 +43,13 @@ impl Ecs {
     pub(super) fn new_task(&mut self, new: NewTask, now: Millis) -> String {
         let id = self.random.hex();
         let pace = &self.settings.pace;
-        let mut containers = Vec::new();
         let definition = self
             .families
             .get(&new.definition.family)
             .and_then(|family| family.revision(new.definition.revision));
-        for plan in definition.iter().flat_map(|one| &one.blueprint.containers) {
+        let plans = definition.map_or(&[][..], |one| &one.blueprint.containers);
+        let mut containers = Vec::with_capacity(plans.len());
+        for plan in plans {
             let check = plan
                 .check
                 .as_ref()
@@ -224,6 +225,7 @@ impl Ecs {
             check.started_at = now;
             now + check.interval_ms
         });
+        let start_timeout = container.start_timeout_ms;
         // A container that is started again finds its task far beyond.
         let all = task.status == Status::Pending
             && task
@@ -242,6 +244,10 @@ impl Ecs {
                     container: index,
                 },
             );
+        }
+        if let Some(timeout) = start_timeout.filter(|_| !all) {
+            let task = id.to_owned();
+            self.agenda.set(now + timeout, Timer::StartTimeout { task });
         }
         if all {
             self.agenda.set(

@@ -92,6 +92,9 @@ pub(super) struct Container {
     /// When it started last.
     #[serde(default)]
     pub(super) started_at: Option<Millis>,
+    /// How long after its start containers wait for it to come to an end or to be healthy.
+    #[serde(default)]
+    pub(super) start_timeout_ms: Option<Millis>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,6 +174,7 @@ impl Container {
             held: plan.spec.held,
             restart: plan.restart.clone(),
             started_at: None,
+            start_timeout_ms: plan.start_timeout_ms,
         }
     }
 

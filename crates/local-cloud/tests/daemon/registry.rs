@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::Test;
-use super::support::{Answer, Cloud, Headers, send};
+use super::support::{Answer, Cloud, Headers, call, send};
 
 pub const TESTS: &[Test] = &[
     (
@@ -29,18 +29,19 @@ fn with_repository() -> (Cloud, Headers) {
         &json!({"repositoryName": "team/api", "imageTagMutability": "IMMUTABLE"}),
     );
     assert_eq!(status, 200, "{made}");
-    let headers = login(&cloud);
+    let headers = login(&cloud.instance);
     (cloud, headers)
 }
 
 /// The headers of a client that logged in.
-pub fn login(cloud: &Cloud) -> Headers {
-    let (_, answer) = cloud.call(
+pub fn login(instance: &Instance) -> Headers {
+    let (_, answer) = call(
+        instance,
         "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken",
         &json!({}),
     );
     let data = &answer["authorizationData"][0];
-    assert_eq!(data["proxyEndpoint"], json!(cloud.instance.endpoint));
+    assert_eq!(data["proxyEndpoint"], json!(instance.endpoint));
     let token = data["authorizationToken"].as_str().unwrap();
     vec![("authorization".to_owned(), format!("Basic {token}"))]
 }
