@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Ecs;
+use super::events::Event;
 use super::service::{
     Deployment, Progress, Rollout, Service, ServiceDeployment, ServiceKey, ServiceRevision,
 };
@@ -11,6 +12,7 @@ use super::tags;
 use super::task_state::{Container, ContainerState, Status, Task};
 use crate::place::seconds;
 use crate::task::Millis;
+use crate::view::View;
 
 /// Members that a service shows in its deployments only.
 const DEPLOYMENTS_ONLY: [&str; 3] = [
@@ -44,10 +46,27 @@ impl Ecs {
         service.tasks.iter().filter_map(|id| self.tasks.get(id))
     }
 
-    pub(super) fn service_view(&self, key: ServiceKey, with_tags: bool) -> Value {
+    pub(super) fn service_view(&self, key: ServiceKey, with_tags: bool) -> View {
         let Some(service) = self.services.get(&key) else {
-            return Value::Null;
+            return Value::Null.into();
         };
+        let Value::Object(members) = self.service_members(service, with_tags) else {
+            return Value::Null.into();
+        };
+        let members = members
+            .into_iter()
+            .map(|(name, value)| match name.as_str() {
+                "events" => (
+                    name,
+                    View::List(service.events.iter().map(Event::view).collect()),
+                ),
+                _ => (name, value.into()),
+            });
+        View::Object(members.collect())
+    }
+
+    /// All that a service shows, its events left out.
+    fn service_members(&self, service: &Service, with_tags: bool) -> Value {
         let (running, pending) = counts(self.tasks_of(service));
         let primary = service.deployments.first();
         let last = service
@@ -90,17 +109,7 @@ impl Ecs {
             .enumerate()
             .map(|(index, one)| self.deployment_view(service, one, index == 0))
             .collect();
-        view["events"] = service
-            .events
-            .iter()
-            .map(|event| {
-                object([
-                    ("id", event.id.as_str().into()),
-                    ("createdAt", seconds(event.at)),
-                    ("message", event.message.as_str().into()),
-                ])
-            })
-            .collect();
+        view["events"] = Value::Null;
         view["createdAt"] = seconds(service.created_at);
         view["createdBy"] = service.created_by.as_str().into();
         if let Some(primary) = primary {
@@ -399,13 +408,13 @@ impl Ecs {
     }
 
     fn container_view(&self, task: &Task, one: &Container) -> Value {
-        let arn = format!("container/{}/{}/{}", task.cluster, task.id, one.id);
+        let arn = ["container/", &task.cluster, "/", &task.id, "/", &one.id];
         let status = match task.status {
             Status::Provisioning => json!("PENDING"),
             _ => json!(one.state),
         };
         let mut view = json!({
-            "containerArn": self.settings.arn(&arn),
+            "containerArn": self.settings.arn(arn),
             "taskArn": self.task_arn(&task.cluster, &task.id),
             "name": one.name,
             "image": one.image,

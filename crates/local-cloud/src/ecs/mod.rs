@@ -46,6 +46,7 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::task::{Effect, Millis};
+use crate::view::View;
 use agenda::{Agenda, Timer};
 pub use alarms::AlarmState;
 use cluster::Cluster;
@@ -134,13 +135,36 @@ impl Ecs {
         request: &Value,
         caller: &str,
         now: Millis,
-    ) -> Result<Value> {
+    ) -> Result<View> {
         self.tick(now);
         let now = self.clock;
         let request = shape::conform(operation, request)?;
         let request = Request::of_members(&request);
         let reads = operation.starts_with("Describe") || operation.starts_with("List");
         let answer = match operation {
+            "CreateService" => self.create_service(request, caller, now),
+            "UpdateService" => self.update_service(request, now),
+            "DeleteService" => self.delete_service(request, now),
+            "DescribeServices" => self.describe_services(request),
+            _ => self
+                .apply_other(operation, request, caller, now)
+                .map(View::from),
+        }?;
+        if !reads {
+            self.generation += 1;
+        }
+        Ok(answer)
+    }
+
+    /// The operations whose answers show no services.
+    fn apply_other(
+        &mut self,
+        operation: &str,
+        request: Request<'_>,
+        caller: &str,
+        now: Millis,
+    ) -> Result<Value> {
+        match operation {
             "CreateCluster" => self.create_cluster(request),
             "DeleteCluster" => self.delete_cluster(request),
             "DescribeClusters" => self.describe_clusters(request),
@@ -151,10 +175,6 @@ impl Ecs {
             "DescribeTaskDefinition" => self.describe_task_definition(request),
             "ListTaskDefinitions" => self.list_task_definitions(request),
             "ListTaskDefinitionFamilies" => self.list_task_definition_families(request),
-            "CreateService" => self.create_service(request, caller, now),
-            "UpdateService" => self.update_service(request, now),
-            "DeleteService" => self.delete_service(request, now),
-            "DescribeServices" => self.describe_services(request),
             "ListServices" => self.list_services(request),
             "ListServiceDeployments" => self.list_service_deployments(request),
             "DescribeServiceDeployments" => self.describe_service_deployments(request),
@@ -167,12 +187,8 @@ impl Ecs {
             "TagResource" => self.tag_resource(request),
             "UntagResource" => self.untag_resource(request),
             "ListTagsForResource" => self.list_tags_for_resource(request),
-            _ => return Err(ApiError::unknown_operation("ECS", operation)),
-        }?;
-        if !reads {
-            self.generation += 1;
+            _ => Err(ApiError::unknown_operation("ECS", operation)),
         }
-        Ok(answer)
     }
 
     /// Lets everything happen that is due until `now`, each at its own time. Cheap when nothing is.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::cluster::{check_name, with_token};
 use super::deployment::REVISION_MEMBERS;
-use super::describe::{missing, object};
+use super::describe::missing;
 use super::paging::page;
 use super::request::{Request, client, invalid};
 use super::service::{Rules, Service, ServiceKey, ServiceState};
@@ -15,6 +15,7 @@ use super::task_definition::DefinitionId;
 use super::{Ecs, Result, alarms, breaker, names, stages};
 use crate::error::ApiError;
 use crate::task::Millis;
+use crate::view::View;
 
 /// The members of `UpdateService` that are kept as they are given; `CreateService` has these and two more.
 const UPDATED: [&str; 16] = [
@@ -77,7 +78,7 @@ impl Ecs {
         request: Request<'_>,
         caller: &str,
         now: Millis,
-    ) -> Result<Value> {
+    ) -> Result<View> {
         let cluster = self.cluster(request)?;
         let name = request.required("serviceName")?;
         check_name(name, "Service name")?;
@@ -179,10 +180,10 @@ impl Ecs {
         }
         self.services.insert(key, service);
         self.begin_deployment(key, definition, plan.targets, now);
-        Ok(object([("service", self.service_view(key, true))]))
+        Ok(View::object([("service", self.service_view(key, true))]))
     }
 
-    pub(super) fn update_service(&mut self, request: Request<'_>, now: Millis) -> Result<Value> {
+    pub(super) fn update_service(&mut self, request: Request<'_>, now: Millis) -> Result<View> {
         let key = self.any_service_key(request, "service")?;
         let (definition, mut members) = match self.services.get(&key) {
             Some(service) if service.state == ServiceState::Active => {
@@ -239,7 +240,7 @@ impl Ecs {
         } else {
             self.wake(key, now);
         }
-        Ok(object([("service", self.service_view(key, true))]))
+        Ok(View::object([("service", self.service_view(key, true))]))
     }
 
     /// Checks what a service is to be and reads what the scheduler goes by. `deploymentConfiguration` is merged member by member into the present one.
@@ -333,7 +334,7 @@ impl Ecs {
         Ok((group.to_owned(), port))
     }
 
-    pub(super) fn delete_service(&mut self, request: Request<'_>, now: Millis) -> Result<Value> {
+    pub(super) fn delete_service(&mut self, request: Request<'_>, now: Millis) -> Result<View> {
         let key = self.service_key(request, "service")?;
         let force = request.flag("force")?.unwrap_or(false);
         let Some(service) = self.services.get_mut(&key) else {
@@ -350,10 +351,10 @@ impl Ecs {
             primary.desired = 0;
         }
         self.wake(key, now);
-        Ok(object([("service", self.service_view(key, true))]))
+        Ok(View::object([("service", self.service_view(key, true))]))
     }
 
-    pub(super) fn describe_services(&self, request: Request<'_>) -> Result<Value> {
+    pub(super) fn describe_services(&self, request: Request<'_>) -> Result<View> {
         let cluster = self.cluster(request)?;
         let with_tags = request.includes("TAGS")?;
         let wanted = request.texts("services")?;
@@ -370,9 +371,9 @@ impl Ecs {
                 None => failures.push(missing(&self.service_arn(&cluster, names::last(name)))),
             }
         }
-        Ok(object([
-            ("services", services.into()),
-            ("failures", failures.into()),
+        Ok(View::object([
+            ("services", View::List(services)),
+            ("failures", Value::from(failures).into()),
         ]))
     }
 

@@ -95,8 +95,9 @@ impl TaskDefinition {
 
 impl Ecs {
     pub(super) fn definition_arn(&self, id: &DefinitionId) -> String {
+        let revision = id.revision.to_string();
         self.settings
-            .arn(&format!("task-definition/{}:{}", id.family, id.revision))
+            .arn(["task-definition/", &id.family, ":", &revision])
     }
 
     /// The revision that `family:revision` names.

@@ -43,12 +43,13 @@ impl Ecs {
     pub(super) fn new_task(&mut self, new: NewTask, now: Millis) -> String {
         let id = self.random.hex();
         let pace = &self.settings.pace;
-        let mut containers = Vec::new();
         let definition = self
             .families
             .get(&new.definition.family)
             .and_then(|family| family.revision(new.definition.revision));
-        for plan in definition.iter().flat_map(|one| &one.blueprint.containers) {
+        let plans = definition.map_or(&[][..], |one| &one.blueprint.containers);
+        let mut containers = Vec::with_capacity(plans.len());
+        for plan in plans {
             let check = plan
                 .check
                 .as_ref()
