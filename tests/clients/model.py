@@ -384,7 +384,17 @@ def containers():
     image = running["containerDefinitions"][0]["image"]
     ecs.create_cluster(clusterName="model", tags=[{"key": "a", "value": "b"}])
     ecs.list_clusters()
-    ecs.describe_clusters(clusters=["model", "none"], include=["TAGS"])
+    ecs.put_cluster_capacity_providers(
+        cluster="model", capacityProviders=["FARGATE", "FARGATE_SPOT"],
+        defaultCapacityProviderStrategy=[{"capacityProvider": "FARGATE_SPOT", "weight": 1}],
+    )
+    ecs.update_cluster(cluster="model", settings=[{"name": "containerInsights", "value": "enabled"}])
+    ecs.update_cluster_settings(cluster="model", settings=[{"name": "containerInsights", "value": "disabled"}])
+    ecs.describe_clusters(clusters=["model", "none"], include=["TAGS", "SETTINGS", "CONFIGURATIONS", "STATISTICS"])
+    ecs.describe_capacity_providers(capacityProviders=["FARGATE", "none"])
+    ecs.list_container_instances(cluster="model")
+    ecs.put_account_setting(name="containerInsights", value="disabled")
+    ecs.list_account_settings(effectiveSettings=True)
     container = {
         "name": "app", "image": image, "memory": 128, "essential": True, "command": ["-h"],
         "environment": [{"name": "PORT", "value": "8080"}], "stopTimeout": 2,
