@@ -3,6 +3,8 @@
 //! Follows the OCI distribution specification 1.1, and ECR where ECR differs: `PATCH` answers 201, parts other than the last have 5 MiB at least, mounts are
 //! answered with an ordinary upload, and a blob lies elsewhere (307, see [`super::blobs`]).
 
+mod lists;
+
 use std::sync::Arc;
 
 use http_body_util::{BodyExt as _, Limited};
@@ -23,6 +25,7 @@ use crate::ecr::token;
 use crate::faults::{Injection, Instead};
 use crate::identity::Identity;
 use crate::random;
+use lists::{catalog, tags};
 
 /// ECR takes manifests up to this size.
 const MANIFEST: usize = 4 << 20;
@@ -426,55 +429,6 @@ async fn put_manifest(
         Some(subject) => with(answer, "oci-subject", &subject),
         None => answer,
     })
-}
-
-/// How many items a page has, and after which item it begins.
-fn page(request: &Request<Incoming>) -> Result<(usize, Option<String>), Refusal> {
-    let limit = match parameter(request, "n") {
-        None => 1000,
-        Some(n) => n
-            .parse::<usize>()
-            .ok()
-            .filter(|n| (1..=1000).contains(n))
-            .ok_or_else(|| {
-                Refusal::new(
-                    400,
-                    "PAGINATION_NUMBER_INVALID",
-                    "'n' must be between 1 and 1000",
-                )
-            })?,
-    };
-    Ok((limit, parameter(request, "last")))
-}
-
-/// The answer with the address of the next page, when there is one.
-fn paged(answer: Answer, path: &str, limit: usize, last: Option<&&str>, more: bool) -> Answer {
-    match last {
-        Some(last) if more => {
-            let next = format!("<{path}?n={limit}&last={last}>; rel=\"next\"");
-            with(answer, "link", &next)
-        }
-        _ => answer,
-    }
-}
-
-fn tags(cloud: &Cloud, name: &str, request: &Request<Incoming>) -> Result<Answer, Refusal> {
-    let (limit, last) = page(request)?;
-    let models = cloud.models();
-    let (tags, more) = models
-        .ecr
-        .tags(name, last.as_deref(), limit, &cloud.place)?;
-    let answer = answer::json(200, &json!({"name": name, "tags": tags}));
-    let path = format!("/v2/{name}/tags/list");
-    Ok(paged(answer, &path, limit, tags.last(), more))
-}
-
-fn catalog(cloud: &Cloud, request: &Request<Incoming>) -> Result<Answer, Refusal> {
-    let (limit, last) = page(request)?;
-    let models = cloud.models();
-    let (names, more) = models.ecr.catalog(last.as_deref(), limit);
-    let answer = answer::json(200, &json!({"repositories": names}));
-    Ok(paged(answer, CATALOG, limit, names.last(), more))
 }
 
 fn text<'a>(request: &'a Request<Incoming>, header: &str) -> Option<&'a str> {
