@@ -2,6 +2,7 @@
 
 mod make;
 mod proof;
+mod ran;
 mod settings;
 mod told;
 
@@ -13,6 +14,8 @@ use serde_json::Value;
 
 pub use make::{Refusal, Wanted, deploy, rollback};
 pub(crate) use proof::PROVEN_TAG;
+pub(crate) use ran::RAN_TAG;
+pub use ran::{InTheWay, in_the_way, since};
 pub use settings::{Breaker, ServiceSettings};
 
 use crate::cause::{Cause, CauseCode};

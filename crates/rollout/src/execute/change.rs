@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Answer, Call, CallError, Cloud, End, Event, Execution, LAG, PATIENCE, pause, refused};
 use crate::cause::{Cause, CauseCode};
 use crate::facts::{DeploymentView, Millis, RevisionView, ServiceView};
-use crate::plan::{PROVEN_TAG, ServiceSettings, Step};
+use crate::plan::{PROVEN_TAG, RAN_TAG, ServiceSettings, Step};
 use crate::verdict::Watched;
 use crate::words;
 
@@ -279,7 +279,11 @@ impl<C: Cloud> Execution<'_, C> {
         if let Some(arn) = self.ended.task_definition.clone()
             && self.plan.guard.primary_deployment.is_some()
         {
-            let keys = vec![GUARD_TAG.to_owned(), PROVEN_TAG.to_owned()];
+            let mut keys = vec![GUARD_TAG.to_owned(), PROVEN_TAG.to_owned()];
+            if self.ended.end == End::RolledBack {
+                // What ran before it was safe, or was undone.
+                keys.push(RAN_TAG.to_owned());
+            }
             // Nothing depends on it but the patience of others.
             let _ = self.cloud.call(Call::UntagRevision { arn, keys }).await;
             self.count(1);
