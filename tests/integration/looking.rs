@@ -109,6 +109,7 @@ fn status_tells_of_a_rollout_and_of_a_failure() {
     let good = project.deploy(&[]).expect(0).json();
     let at_rest = status(&project);
     assert_eq!(at_rest["inFlight"], Value::Null);
+    assert_eq!(at_rest["lastFailure"], Value::Null);
     assert_eq!(at_rest["failedTasks"], serde_json::json!([]));
 
     let deploying = project.start_deploy(&["--variable", "API_FAULT=hang"]);
@@ -142,6 +143,14 @@ fn status_tells_of_a_rollout_and_of_a_failure() {
     assert_eq!(after["taskDefinition"], good["taskDefinition"]);
     assert_eq!(after["inFlight"], Value::Null);
     assert_eq!(after["runningCount"], 2);
+    // What went wrong last is still told, though ECS no longer lists the deployment.
+    let last = &after["lastFailure"];
+    assert_eq!(last["taskDefinition"], receipt["taskDefinition"]);
+    assert_eq!(last["status"], "ROLLBACK_SUCCESSFUL", "{after:#}");
+    assert_eq!(after["failedTasks"][0]["code"], "health-check", "{after:#}");
+    let text = project.run(&["status"]).expect(0).stdout;
+    assert!(text.contains("api:2 ROLLBACK_SUCCESSFUL"), "{text}");
+    assert!(text.contains("[health-check]"), "{text}");
 
     // The command that a person is told to run next shows the last words of a task that failed.
     let next = receipt["next"].as_array().unwrap();

@@ -137,12 +137,18 @@ impl ExpectedImage {
     }
 
     /// That a running task's container does not run this image; none when it does.
+    ///
+    /// Where ECS does not tell the digest, the name that the container was started by does: a reference by digest stands for nothing else.
     pub(crate) fn mismatch(&self, task: &TaskView) -> Option<Cause> {
         let container = task
             .containers
             .iter()
             .find(|container| container.name == self.container);
-        let digest = container.and_then(|container| container.image_digest.as_deref());
+        let digest = container.and_then(|container| {
+            let named = || container.image.as_deref()?.split_once('@');
+            let told = container.image_digest.as_deref();
+            told.or_else(|| named().map(|(_, digest)| digest))
+        });
         (digest != Some(self.digest())).then(|| {
             Cause::new(
                 CauseCode::WrongImage,

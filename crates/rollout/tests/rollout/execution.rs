@@ -7,6 +7,7 @@ mod back;
 mod before;
 mod change;
 mod evidence;
+mod many;
 mod watch;
 
 use std::cell::{Cell, RefCell};
@@ -49,6 +50,8 @@ struct Script {
     stopped_task: Cell<bool>,
     /// States of the alarm, one a look; the last is repeated.
     alarms: RefCell<VecDeque<&'static str>>,
+    /// Since when the alarm is in its state.
+    alarm_since: Option<u64>,
     /// Answers of the public address; the last is repeated.
     answers: RefCell<VecDeque<(u16, &'static str)>>,
 }
@@ -191,6 +194,7 @@ impl Cloud for Script {
                     name: "errors".into(),
                     state: state.unwrap_or("OK").into(),
                     reason: "2 > 1".into(),
+                    since: self.alarm_since,
                 }])
             }
             Call::Get { .. } => {

@@ -29,6 +29,56 @@ fn a_request_that_comes_again_with_its_token_runs_nothing_again() {
 }
 
 #[test]
+fn a_service_is_made_once_for_its_token() {
+    let mut world = World::new();
+    let definition = world.register("app:1");
+    let request = |desired: u64, token: Option<&str>| json!({"cluster": "main", "serviceName": "api", "taskDefinition": definition, "desiredCount": desired, "clientToken": token});
+    let first = world.call("CreateService", &request(1, Some("once")));
+    world.run_for(10_000);
+    let again = world.call("CreateService", &request(1, Some("once")));
+    let arn = |answer: &serde_json::Value| text(&answer["service"]["serviceArn"]);
+    assert_eq!(arn(&again), arn(&first));
+    assert_eq!(again["service"]["runningCount"], 1);
+    assert_eq!(again["service"]["deployments"].as_array().unwrap().len(), 1);
+    for other in [
+        request(2, Some("once")),
+        request(1, Some("twice")),
+        request(1, None),
+    ] {
+        let error = world.try_call("CreateService", &other).unwrap_err();
+        let words = "Creation of service was not idempotent.";
+        assert_eq!(
+            (error.code, error.message.as_str()),
+            ("InvalidParameterException", words)
+        );
+    }
+    // Without a token, a request that comes again is another one.
+    let mut bare = request(1, None);
+    bare["serviceName"] = json!("bare");
+    world.call("CreateService", &bare);
+    world.try_call("CreateService", &bare).unwrap_err();
+}
+
+#[test]
+fn tokens_have_their_length_and_characters() {
+    let mut world = World::new();
+    let definition = world.register("app:1");
+    for (operation, most) in [("RunTask", 64), ("CreateService", 36)] {
+        let mut try_token = |token: &str| {
+            let request = json!({"cluster": "main", "serviceName": "api", "taskDefinition": definition, "desiredCount": 0, "clientToken": token});
+            world
+                .try_call(operation, &request)
+                .map_err(|error| error.code)
+        };
+        for bad in [&"x".repeat(most + 1), "a b", "\u{e9}"] {
+            let error = try_token(bad).unwrap_err();
+            assert_eq!(error, "InvalidParameterException", "{operation} {bad}");
+        }
+        try_token(&"x".repeat(most)).unwrap();
+    }
+}
+
+#[test]
 fn overrides_of_memory_reach_the_containers() {
     let mut world = World::new();
     let own = json!({"name": "own", "image": "app:1", "memory": 128});
