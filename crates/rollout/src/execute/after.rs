@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Answer, Call, Cloud, Event, Execution, lost};
+use super::{Answer, Call, Cloud, Event, Execution};
 use crate::cause::{Cause, CauseCode};
 use crate::facts::{AlarmView, Millis, TaskView};
 use crate::mask::mask;
@@ -22,6 +22,7 @@ impl<C: Cloud> Execution<'_, C> {
             return Ok(());
         }
         self.say(Event::RolledOut);
+        self.watching_until = self.cloud.now() + LAST_LOOK;
         let known = self.known_failures(watched).await?;
         for check in &plan.checks {
             self.check(check).await?;
@@ -32,6 +33,7 @@ impl<C: Cloud> Execution<'_, C> {
             self.say(Event::Baking(plan.bake_seconds));
         }
         watched.deadline = until + LAST_LOOK;
+        self.watching_until = watched.deadline;
         loop {
             let verdict = self.look_again(watched, &known).await?;
             let now = self.cloud.now();
@@ -55,9 +57,9 @@ impl<C: Cloud> Execution<'_, C> {
         watched: &Watched,
         known: &BTreeSet<String>,
     ) -> Result<Verdict, Cause> {
-        let service = self.look().await.map_err(|error| lost(&error))?;
+        let service = self.look().await.map_err(|error| self.lost(&error))?;
         self.tell_events(service.as_ref());
-        let stopped = self.tasks(false).await.map_err(|error| lost(&error))?;
+        let stopped = self.tasks(false).await.map_err(|error| self.lost(&error))?;
         self.tell_failed(watched, &stopped);
         let crashed = failed_tasks(&watched.deployment, &stopped)
             .into_iter()
@@ -66,7 +68,7 @@ impl<C: Cloud> Execution<'_, C> {
             cause.message = format!("after the rollout: {}", cause.message);
             return Err(cause);
         }
-        let running = self.tasks(true).await.map_err(|error| lost(&error))?;
+        let running = self.tasks(true).await.map_err(|error| self.lost(&error))?;
         let observation = Observation {
             service: service.as_ref(),
             stopped: &stopped,
@@ -81,7 +83,7 @@ impl<C: Cloud> Execution<'_, C> {
 
     /// Tasks whose failure did not keep the rollout from being done.
     async fn known_failures(&mut self, watched: &Watched) -> Result<BTreeSet<String>, Cause> {
-        let stopped: Vec<TaskView> = self.tasks(false).await.map_err(|error| lost(&error))?;
+        let stopped: Vec<TaskView> = self.tasks(false).await.map_err(|error| self.lost(&error))?;
         Ok(failed_tasks(&watched.deployment, &stopped)
             .into_iter()
             .map(|(task, _)| task.arn.clone())
