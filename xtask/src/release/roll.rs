@@ -28,10 +28,21 @@ struct Live<'a> {
 impl execute::Cloud for Live<'_> {
     async fn call(&self, call: Call) -> Result<Answer, CallError> {
         tracing::debug!(?call, "aws");
-        self.cloud
-            .aws
-            .call(&self.cloud.cluster, &self.cloud.service, call)
-            .await
+        let reads = call.reads();
+        let cloud = self.cloud;
+        let answer = cloud.aws.call(&cloud.cluster, &cloud.service, call);
+        if !reads || self.interrupt.wanted() {
+            return answer.await;
+        }
+        tokio::select! {
+            answer = answer => answer,
+            // AWS may take a minute to answer, or to not answer.
+            () = self.interrupt.came() => Err(CallError {
+                transient: true,
+                declined: true,
+                message: "interrupted".to_owned(),
+            }),
+        }
     }
 
     fn now(&self) -> Millis {

@@ -81,7 +81,7 @@ impl<C: Cloud> Execution<'_, C> {
             };
             // One attempt of several may have taken effect.
             declined &= error.declined;
-            if !error.transient || self.cloud.now() >= until {
+            if !error.transient || self.interrupted() || self.cloud.now() >= until {
                 return Err(CallError { declined, ..error });
             }
             self.say(Event::Retrying(error.message.clone()));

@@ -125,6 +125,21 @@ pub enum Call {
 }
 
 impl Call {
+    /// Whether it changes nothing, so that whoever is interrupted need not wait for its answer.
+    pub fn reads(&self) -> bool {
+        !matches!(
+            self,
+            Self::RegisterTaskDefinition { .. }
+                | Self::CreateService { .. }
+                | Self::UpdateService { .. }
+                | Self::TagRevision { .. }
+                | Self::UntagRevision { .. }
+                | Self::RunTask { .. }
+                | Self::StopTask { .. }
+                | Self::StopServiceDeployment { .. }
+        )
+    }
+
     /// Requests to AWS that it took, as far as the answer tells: lists come in pages of 100, and each page is described.
     pub(super) fn cost(&self, answer: &Result<Answer, CallError>) -> u64 {
         match (self, answer) {
