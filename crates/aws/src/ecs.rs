@@ -133,8 +133,14 @@ impl Aws {
         else {
             return Ok(Facts::default());
         };
+        let mut live = self.described(&view.task_definition).await?;
+        let tags = views::revision(&live).tags;
+        let document = live.get_mut("taskDefinition").map(Value::take);
+        let document = document
+            .ok_or_else(|| Error::incomplete("ecs:DescribeTaskDefinition", "task definition"))?;
         let mut facts = Facts {
-            primary_document: Some(self.task_definition(&view.task_definition).await?),
+            primary_document: Some(document),
+            primary_tags: tags,
             service: Some(view),
             ..Facts::default()
         };
@@ -143,7 +149,15 @@ impl Aws {
             facts.history = records.to_vec();
             facts.earlier().is_some()
         });
-        facts.history = history.await.or_else(unreadable)?;
+        match history.await {
+            Ok(history) => facts.history = history,
+            // Without the permission to read the record there is still the service itself.
+            Err(error) if error.code.as_deref() == Some("AccessDeniedException") => {
+                facts.history.clear();
+                facts.unread = Some(error.message);
+            }
+            Err(error) => return Err(error),
+        }
         Ok(facts)
     }
 
@@ -157,7 +171,7 @@ impl Aws {
             .await
     }
 
-    /// DescribeServices for one service; none when it is unknown.
+    /// DescribeServices for one service; none when it is unknown, or its cluster is.
     pub async fn service(
         &self,
         cluster: &str,
@@ -171,7 +185,13 @@ impl Aws {
             .services(service)
             .send()
             .await;
-        let answer = answer.map_err(|error| Error::new(operation, &error))?;
+        let answer = match answer.map_err(|error| Error::new(operation, &error)) {
+            Ok(answer) => answer,
+            Err(error) if error.code.as_deref() == Some("ClusterNotFoundException") => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
         if let Some(found) = answer.services().first() {
             return Ok(Some(views::service(found)));
         }
@@ -273,14 +293,6 @@ impl Aws {
         answer
             .map(|_| ())
             .map_err(|error| Error::new("ecs:UntagResource", &error))
-    }
-
-    /// ARN of a revision given as ARN or `family:revision`.
-    pub async fn revision_arn(&self, name: &str) -> Result<String, Error> {
-        let document = self.task_definition(name).await?;
-        let arn = document["taskDefinitionArn"].as_str();
-        arn.map(str::to_owned)
-            .ok_or_else(|| Error::incomplete("ecs:DescribeTaskDefinition", "ARN"))
     }
 
     /// Image of one container of a task definition.
@@ -400,12 +412,6 @@ impl Aws {
             .map(|_| ())
             .map_err(|error| Error::new("ecs:StopServiceDeployment", &error))
     }
-}
-
-/// Without the permission to read the record of rollouts there is still the service itself.
-fn unreadable(error: Error) -> Result<Vec<ServiceDeploymentView>, Error> {
-    let denied = error.code.as_deref() == Some("AccessDeniedException");
-    if denied { Ok(Vec::new()) } else { Err(error) }
 }
 
 /// A request that the SDK makes once. Before a second attempt at a change of the service, whoever asked for it looks whether somebody else has deployed meanwhile.

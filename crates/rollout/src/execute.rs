@@ -19,6 +19,7 @@ mod watch;
 
 use std::collections::{BTreeSet, VecDeque};
 
+pub(crate) use change::GUARD_TAG;
 pub use cloud::{Answer, Call, CallError, Cloud};
 pub use event::{End, Ended, Event};
 use serde_json::Value;
@@ -51,6 +52,7 @@ pub async fn execute<C: Cloud>(plan: &Plan, cloud: &C, tell: &mut dyn FnMut(Even
         document: None,
         told: BTreeSet::new(),
         failed: BTreeSet::new(),
+        reasons: BTreeSet::new(),
         progress: String::new(),
         stage: None,
         before: None,
@@ -84,6 +86,8 @@ struct Execution<'a, C> {
     told: BTreeSet<(Millis, String)>,
     /// Tasks whose failure was told, by ARN.
     failed: BTreeSet<String>,
+    /// The reasons that were told, each once in full.
+    reasons: BTreeSet<String>,
     /// The progress that was told last.
     progress: String,
     /// The lifecycle stage that was told last.
@@ -146,6 +150,7 @@ impl<C: Cloud> Execution<'_, C> {
         match result {
             Ok(()) => {
                 self.ended.end = End::Succeeded;
+                self.keep_proof(&watched.task_definition).await;
                 self.ended.live = Some(watched.task_definition);
                 self.say(Event::Succeeded);
             }

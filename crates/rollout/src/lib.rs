@@ -11,5 +11,6 @@ pub mod next;
 pub mod plan;
 pub mod preflight;
 pub mod receipt;
+pub mod tail;
 pub mod verdict;
 pub mod words;

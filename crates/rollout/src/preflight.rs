@@ -115,6 +115,9 @@ pub fn findings(document: &Value, facts: &Facts, plan: &Plan, answers: &Answers)
     }
     way_back(plan, answers, &mut found);
     volumes(document, plan, &mut found);
+    if let Some(why) = &facts.unread {
+        found.push(unknown("ECS's record of the service's rollouts", why));
+    }
     found.sort_by_key(|finding| finding.severity);
     found
 }

@@ -29,6 +29,9 @@ pub struct Watched {
 /// How long a read may lag behind the write before a missing deployment means something.
 const LAG: Millis = 60_000;
 
+/// A task that has run for so long is not asked to outlive one that failed.
+const LONG_ENOUGH: Millis = 120_000;
+
 /// What was seen in one look. Tasks are only looked at when the service's state calls for it.
 #[derive(Clone, Debug, Default)]
 pub struct Observation<'a> {
@@ -86,7 +89,7 @@ pub fn judge(watched: &Watched, seen: &Observation<'_>, now: Millis) -> Verdict 
         return Verdict::Failed(cause);
     }
     let verdict = if own.rollout_state == Some(RolloutState::Completed) {
-        completed(watched, service, own, seen)
+        completed(watched, service, own, seen, now)
     } else {
         Verdict::Going
     };
@@ -119,10 +122,18 @@ fn gone(watched: &Watched, service: &ServiceView, seen: &Observation<'_>) -> Cau
         // Tasks that found no room count as failed for the breaker, too.
         let evidence = best_evidence(watched, seen).or_else(|| no_room(watched, seen));
         return evidence.unwrap_or_else(|| {
-            Cause::new(
-                CauseCode::CircuitBreaker,
-                "ECS ended the deployment and went back to the revision before it",
-            )
+            let words = seen.record.and_then(|record| record.reason.as_deref());
+            words
+                .or(primary.and_then(|p| p.reason.as_deref()))
+                .map_or_else(
+                    || {
+                        Cause::new(
+                            CauseCode::CircuitBreaker,
+                            "ECS ended the deployment and went back to the revision before it",
+                        )
+                    },
+                    in_words_of_ecs,
+                )
         });
     }
     let other = primary.map_or("nothing", |primary| primary.task_definition.as_str());
@@ -143,15 +154,20 @@ fn ended_by_ecs(watched: &Watched, own: &DeploymentView, seen: &Observation<'_>)
         if let Some(no_room) = no_room(watched, seen) {
             return no_room;
         }
-        let code = if words.contains("circuit breaker") || words.contains("tasks failed to start") {
-            CauseCode::CircuitBreaker
-        } else if words.to_lowercase().contains("alarm") {
-            CauseCode::Alarm
-        } else {
-            CauseCode::Stopped
-        };
-        Cause::new(code, format!("ECS ended the deployment: {words}"))
+        in_words_of_ecs(&words)
     })
+}
+
+/// What ECS says of a deployment that it has ended.
+fn in_words_of_ecs(words: &str) -> Cause {
+    let code = if words.contains("circuit breaker") || words.contains("tasks failed to start") {
+        CauseCode::CircuitBreaker
+    } else if words.to_lowercase().contains("alarm") {
+        CauseCode::Alarm
+    } else {
+        CauseCode::Stopped
+    };
+    Cause::new(code, format!("ECS ended the deployment: {words}"))
 }
 
 fn completed(
@@ -159,6 +175,7 @@ fn completed(
     service: &ServiceView,
     own: &DeploymentView,
     seen: &Observation<'_>,
+    now: Millis,
 ) -> Verdict {
     if service.task_definition != watched.task_definition
         || own.task_definition != watched.task_definition
@@ -187,7 +204,27 @@ fn completed(
     if let Some(cause) = wrong {
         return Verdict::Failed(cause);
     }
+    if !outlived(watched, &own_tasks, seen.stopped, now) {
+        return Verdict::Going;
+    }
     Verdict::Succeeded
+}
+
+/// Whether the tasks that run have run for twice as long as any of the deployment's tasks that failed.
+///
+/// A crash loop has many healthy moments, and one of them is enough for ECS to call a deployment complete.
+fn outlived(watched: &Watched, running: &[&TaskView], stopped: &[TaskView], now: Millis) -> bool {
+    let failed = failed_tasks(&watched.deployment, stopped);
+    let lived = failed
+        .iter()
+        .filter(|(_, cause)| !cause.code.waits())
+        .filter_map(|(task, _)| task.stopped_at?.checked_sub(task.started_at?))
+        .max();
+    let Some(lived) = lived else {
+        return true;
+    };
+    let newest = running.iter().filter_map(|task| task.started_at).max();
+    newest.is_none_or(|newest| now.saturating_sub(newest) >= (lived * 2).min(LONG_ENOUGH))
 }
 
 /// The failures of this deployment's own tasks, oldest first.
@@ -253,7 +290,7 @@ fn late(watched: &Watched, own: &DeploymentView, seen: &Observation<'_>) -> Caus
     Cause::new(
         CauseCode::Timeout,
         format!(
-            "not done after {waited} s: {} of {} tasks run",
+            "not done after {waited} s: {} of {} tasks running",
             own.running_count, own.desired_count
         ),
     )

@@ -90,10 +90,13 @@ impl<'a> Connection<'a> {
             Answer::ServiceDeployments(records) => records,
             _ => Vec::new(),
         };
+        let primary = views::revision(&mut self.world.borrow_mut(), &view.task_definition);
         Ok(Facts {
+            primary_tags: primary.map(|one| one.tags).unwrap_or_default(),
             primary_document: self.document(&view.task_definition),
             history,
             service: Some(view),
+            ..Facts::default()
         })
     }
 

@@ -116,13 +116,16 @@ impl Status<'_> {
         }
         row(
             "tasks",
-            &format!("{} of {} run", view.running_count, view.desired_count),
+            &format!(
+                "{} running, {} desired",
+                view.running_count, view.desired_count
+            ),
         );
         for deployment in &view.deployments {
             row(
                 "deployment",
                 &format!(
-                    "{} {} {}: {} of {} tasks run, {} failed",
+                    "{} {} {}: {} of {} tasks running, {} failed",
                     deployment.status,
                     revision(&deployment.task_definition),
                     state(deployment.rollout_state),

@@ -25,24 +25,34 @@ struct Live<'a> {
     interrupt: &'a Interrupt,
 }
 
+/// What is said when the process that is AWS here has ended.
+const GONE: &str = "the AWS on this machine does not answer; `cargo xtask local up` starts it again, and the rollout goes on";
+
 impl execute::Cloud for Live<'_> {
     async fn call(&self, call: Call) -> Result<Answer, CallError> {
-        tracing::debug!(?call, "aws");
+        tracing::debug!(call = variant(&call), "aws");
         let reads = call.reads();
         let cloud = self.cloud;
         let answer = cloud.aws.call(&cloud.cluster, &cloud.service, call);
-        if !reads || self.interrupt.wanted() {
-            return answer.await;
-        }
-        tokio::select! {
-            answer = answer => answer,
-            // AWS may take a minute to answer, or to not answer.
-            () = self.interrupt.came() => Err(CallError {
-                transient: true,
-                declined: true,
-                message: "interrupted".to_owned(),
-            }),
-        }
+        let answer = if !reads || self.interrupt.wanted() {
+            answer.await
+        } else {
+            tokio::select! {
+                answer = answer => answer,
+                // AWS may take a minute to answer, or to not answer.
+                () = self.interrupt.came() => Err(CallError {
+                    transient: true,
+                    declined: true,
+                    message: "interrupted".to_owned(),
+                }),
+            }
+        };
+        answer.map_err(|mut error| {
+            if cloud.embedded && error.transient && error.message.contains("Connect") {
+                GONE.clone_into(&mut error.message);
+            }
+            error
+        })
     }
 
     fn now(&self) -> Millis {
@@ -56,6 +66,13 @@ impl execute::Cloud for Live<'_> {
     fn interrupted(&self) -> bool {
         self.interrupt.wanted()
     }
+}
+
+/// The name of a call without what it carries: documents and commands may hold what nobody should read in a log.
+fn variant(call: &Call) -> String {
+    let all = format!("{call:?}");
+    let end = all.find([' ', '(', '{']).unwrap_or(all.len());
+    all[..end].to_owned()
 }
 
 fn now() -> Millis {
@@ -184,6 +201,8 @@ fn show(event: &Event, ui: &mut Ui) {
             running, desired, ..
         } => ui.progress_of((*running).into(), (*desired).into(), &line),
         Event::Service(message) => tracing::info!("{message}"),
+        // The same again and again, perhaps for minutes.
+        Event::Retrying(_) => ui.progress(&line),
         // Said at the end of the stage.
         Event::Succeeded => {}
         _ => ui.line(&line),

@@ -54,8 +54,8 @@ pub(crate) fn of_api(
         Service::Sts => reader.texts(&["RoleArn"]),
         Service::Iam => reader.iam(),
         Service::CloudWatch => reader.alarms(),
-        // Its Describe operations have no resources.
-        Service::Balancing => Vec::new(),
+        // Their Describe operations have no resources.
+        Service::Balancing | Service::Scaling => Vec::new(),
     };
     if resources.is_empty() {
         resources.push("*".to_owned());
@@ -75,6 +75,21 @@ pub(crate) fn of_api(
             let need = Need::new("iam:PassRole", roles, &context);
             all.push(need.with("iam:PassedToService", to));
         }
+    }
+    if service == Service::Secrets && operation == "BatchGetSecretValue" {
+        // The values are asked for one by one.
+        let ids = request["SecretIdList"].as_array().into_iter().flatten();
+        let resources: Vec<String> = ids
+            .filter_map(Value::as_str)
+            .map(|id| reader.secret(id))
+            .collect();
+        let all_of_them = if resources.is_empty() {
+            vec!["*".to_owned()]
+        } else {
+            resources
+        };
+        let need = Need::new("secretsmanager:GetSecretValue", all_of_them, &context);
+        all.push(need);
     }
     // Tags that are given when something is made need the permission to tag it.
     let tagged = request["tags"]
@@ -183,7 +198,11 @@ impl Reader<'_> {
     }
 
     fn alarms(self) -> Vec<String> {
-        let all = self.arns("cloudwatch", "alarm:", &["AlarmName", "AlarmNames"]);
+        let all = self.arns(
+            "cloudwatch",
+            "alarm:",
+            &["AlarmName", "AlarmNames", "ResourceARN"],
+        );
         if all.is_empty() {
             return vec![self.place.arn("cloudwatch", "alarm:*")];
         }
@@ -194,6 +213,10 @@ impl Reader<'_> {
         let named = self.texts(&["RoleName"]).into_iter();
         let mut all: Vec<String> = named.map(|name| self.place.role_arn(&name)).collect();
         all.extend(self.texts(&["PolicySourceArn"]));
+        if all.is_empty() {
+            // A policy alone; beside a role it is not what the action is about.
+            all.extend(self.texts(&["PolicyArn"]));
+        }
         all
     }
 
@@ -290,6 +313,12 @@ impl Reader<'_> {
         if operation == "DescribeParameters" {
             return Vec::new();
         }
+        let others = self.request["ResourceType"]
+            .as_str()
+            .is_some_and(|kind| kind != "Parameter");
+        if others {
+            return Vec::new();
+        }
         let names = self.texts(&["Name", "Names", "Path", "ResourceId"]);
         names
             .into_iter()
@@ -310,22 +339,31 @@ impl Reader<'_> {
     fn secrets(self, operation: &str) -> Vec<String> {
         let named = match operation {
             "CreateSecret" => "Name",
+            "BatchGetSecretValue" => return Vec::new(),
             _ => "SecretId",
         };
         self.texts(&[named])
             .into_iter()
-            .map(|name| {
-                if name.starts_with("arn:") {
-                    return name;
-                }
-                // Six random characters follow a secret's name; policies write them so.
-                self.place
-                    .arn("secretsmanager", &format!("secret:{name}-??????"))
-            })
+            .map(|name| self.secret(&name))
             .collect()
     }
 
+    fn secret(self, name: &str) -> String {
+        if name.starts_with("arn:") {
+            return name.to_owned();
+        }
+        // Six random characters follow a secret's name; policies write them so.
+        self.place
+            .arn("secretsmanager", &format!("secret:{name}-??????"))
+    }
+
     fn logs(self, operation: &str) -> Vec<String> {
+        if matches!(
+            operation,
+            "TagResource" | "UntagResource" | "ListTagsForResource"
+        ) {
+            return self.texts(&["resourceArn"]);
+        }
         let group = self
             .texts(&["logGroupName", "logGroupIdentifier"])
             .into_iter()

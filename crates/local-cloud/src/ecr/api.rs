@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::settings::Scanning;
 use super::{Ecr, Mutability, Repository, token};
 use crate::error::ApiError;
 use crate::place::{Place, page, parse, seconds};
@@ -39,7 +40,7 @@ impl Ecr {
             "ListImages" => self.list_images(request, place),
             "BatchGetImage" => self.batch_get_image(request, place, now),
             "BatchDeleteImage" => self.batch_delete_image(request, place),
-            _ => Err(ApiError::unknown_operation("ECR", operation)),
+            _ => self.settings(operation, request, place),
         }
     }
 
@@ -58,6 +59,8 @@ impl Ecr {
             image_tag_mutability_exclusion_filters: Vec<Exclusion>,
             #[serde(default)]
             tags: Vec<Tag>,
+            #[serde(default)]
+            image_scanning_configuration: Scanning,
         }
         let request: Request = parse(request, INVALID)?;
         let name = request.repository_name;
@@ -85,6 +88,9 @@ impl Ecr {
             images: BTreeMap::new(),
             tags: BTreeMap::new(),
             blobs: BTreeMap::new(),
+            policy: None,
+            lifecycle_policy: None,
+            scan_on_push: request.image_scanning_configuration.scan_on_push,
         };
         let answer = json!({"repository": repository.describe(&name, place)});
         self.repositories.insert(name, repository);
@@ -219,7 +225,7 @@ impl Repository {
             "repositoryUri": format!("{}/{name}", place.registry()),
             "createdAt": seconds(self.created_at),
             "imageTagMutability": self.mutability.name(),
-            "imageScanningConfiguration": {"scanOnPush": false},
+            "imageScanningConfiguration": {"scanOnPush": self.scan_on_push},
             "encryptionConfiguration": {"encryptionType": "AES256"},
         });
         if !self.mutability.except.is_empty() {

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::api::INVALID;
 use super::registry::{Refusal, digest};
 use super::*;
 
@@ -306,4 +307,47 @@ fn patterns() {
     for (pattern, text, expected) in cases {
         assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
     }
+}
+
+#[test]
+fn policies_are_kept_and_told_until_they_are_deleted() {
+    let mut ecr = with_repository(&json!({"imageScanningConfiguration": {"scanOnPush": true}}));
+    let name = json!({"repositoryName": "team/api"});
+    for (put, get, delete, member, missing) in [
+        (
+            "SetRepositoryPolicy",
+            "GetRepositoryPolicy",
+            "DeleteRepositoryPolicy",
+            "policyText",
+            "RepositoryPolicyNotFoundException",
+        ),
+        (
+            "PutLifecyclePolicy",
+            "GetLifecyclePolicy",
+            "DeleteLifecyclePolicy",
+            "lifecyclePolicyText",
+            "LifecyclePolicyNotFoundException",
+        ),
+    ] {
+        assert_eq!(call(&mut ecr, get, &name), Err(missing.to_owned()));
+        assert_eq!(call(&mut ecr, delete, &name), Err(missing.to_owned()));
+        let mut request = name.clone();
+        request[member] = "no document".into();
+        assert_eq!(call(&mut ecr, put, &request), Err(INVALID.to_owned()));
+        request[member] = r#"{"rules":[]}"#.into();
+        call(&mut ecr, put, &request).unwrap();
+        let answer = call(&mut ecr, get, &name).unwrap();
+        assert_eq!(answer[member], r#"{"rules":[]}"#);
+        call(&mut ecr, delete, &name).unwrap();
+        assert_eq!(call(&mut ecr, get, &name), Err(missing.to_owned()));
+    }
+    let scans = |ecr: &mut Ecr| {
+        let answer = call(ecr, "DescribeRepositories", &json!({})).unwrap();
+        answer["repositories"][0]["imageScanningConfiguration"]["scanOnPush"].clone()
+    };
+    assert_eq!(scans(&mut ecr), true);
+    let request =
+        json!({"repositoryName": "team/api", "imageScanningConfiguration": {"scanOnPush": false}});
+    call(&mut ecr, "PutImageScanningConfiguration", &request).unwrap();
+    assert_eq!(scans(&mut ecr), false);
 }

@@ -11,7 +11,7 @@ pub const TESTS: &[Test] = &[(
 )];
 
 /// All operations of the services that speak JSON. The check against botocore's model shows that there are no more.
-const OPERATIONS: [(&str, &str); 6] = [
+const OPERATIONS: [(&str, &str); 7] = [
     (
         "AmazonEC2ContainerServiceV20141113",
         "CreateCluster DeleteCluster DescribeClusters ListClusters RegisterTaskDefinition DeregisterTaskDefinition DeleteTaskDefinitions DescribeTaskDefinition \
@@ -26,34 +26,42 @@ const OPERATIONS: [(&str, &str); 6] = [
     ),
     (
         "AmazonSSM",
-        "PutParameter GetParameter GetParameters GetParametersByPath DescribeParameters DeleteParameter DeleteParameters",
+        "PutParameter GetParameter GetParameters GetParametersByPath DescribeParameters DeleteParameter DeleteParameters \
+         GetParameterHistory ListTagsForResource AddTagsToResource RemoveTagsFromResource",
     ),
     (
         "secretsmanager",
-        "CreateSecret PutSecretValue UpdateSecret GetSecretValue DescribeSecret ListSecrets DeleteSecret RestoreSecret",
+        "CreateSecret PutSecretValue UpdateSecret GetSecretValue DescribeSecret ListSecrets DeleteSecret RestoreSecret \
+         BatchGetSecretValue ListSecretVersionIds UpdateSecretVersionStage GetResourcePolicy GetRandomPassword TagResource UntagResource",
     ),
     (
         "Logs_20140328",
         "CreateLogGroup CreateLogStream DeleteLogGroup DeleteLogStream PutRetentionPolicy DescribeLogGroups DescribeLogStreams PutLogEvents GetLogEvents \
-         FilterLogEvents",
+         FilterLogEvents DeleteRetentionPolicy TagResource UntagResource ListTagsForResource",
     ),
     (
         "GraniteServiceVersion20100801",
-        "PutMetricAlarm DescribeAlarms SetAlarmState DeleteAlarms",
+        "PutMetricAlarm DescribeAlarms SetAlarmState DeleteAlarms ListTagsForResource TagResource UntagResource",
+    ),
+    (
+        "AnyScaleFrontendService",
+        "DescribeScalableTargets DescribeScalingPolicies",
     ),
 ];
 
 /// And of those that speak the query protocol, by version.
 const QUERIES: [(&str, &str); 3] = [
-    ("2011-06-15", "GetCallerIdentity"),
+    ("2011-06-15", "GetCallerIdentity AssumeRole"),
     (
         "2010-05-08",
         "CreateRole DeleteRole GetRole UpdateAssumeRolePolicy PutRolePolicy GetRolePolicy DeleteRolePolicy ListRolePolicies ListAttachedRolePolicies \
-         SimulatePrincipalPolicy",
+         SimulatePrincipalPolicy AttachRolePolicy DetachRolePolicy GetPolicy GetPolicyVersion ListRoles ListRoleTags TagRole UntagRole \
+         ListInstanceProfilesForRole",
     ),
     (
         "2015-12-01",
-        "DescribeTargetGroups DescribeTargetHealth DescribeLoadBalancers DescribeListeners",
+        "DescribeTargetGroups DescribeTargetHealth DescribeLoadBalancers DescribeListeners DescribeTargetGroupAttributes \
+         DescribeLoadBalancerAttributes DescribeListenerAttributes DescribeRules DescribeTags",
     ),
 ];
 

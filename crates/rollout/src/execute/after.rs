@@ -19,7 +19,7 @@ impl<C: Cloud> Execution<'_, C> {
     pub(super) async fn prove(&mut self, watched: &mut Watched) -> Result<(), Cause> {
         let plan = self.plan;
         if plan.checks.is_empty() && plan.bake_seconds == 0 {
-            return Ok(());
+            return self.judge_alarms().await;
         }
         self.say(Event::RolledOut);
         self.watching_until = self.cloud.now() + LAST_LOOK;
@@ -38,7 +38,8 @@ impl<C: Cloud> Execution<'_, C> {
             let verdict = self.look_again(watched, &known).await?;
             let now = self.cloud.now();
             if now >= until && verdict == Verdict::Succeeded {
-                return Ok(());
+                // What fired since the last look at them counts, too.
+                return self.judge_alarms().await;
             }
             self.look_at_alarms().await?;
             let left = until.saturating_sub(now);
@@ -143,14 +144,21 @@ impl<C: Cloud> Execution<'_, C> {
         }
     }
 
-    /// An alarm that fires fails the deployment.
+    /// As [`Self::judge_alarms`], as often as alarms change.
     pub(super) async fn look_at_alarms(&mut self) -> Result<(), Cause> {
         let now = self.cloud.now();
-        let recently = now < self.alarms_at + ALARM_PACE && now >= self.alarms_at;
-        if self.plan.alarms.is_empty() || recently {
+        if now < self.alarms_at + ALARM_PACE && now >= self.alarms_at {
             return Ok(());
         }
-        self.alarms_at = now;
+        self.judge_alarms().await
+    }
+
+    /// An alarm that fires fails the deployment.
+    async fn judge_alarms(&mut self) -> Result<(), Cause> {
+        if self.plan.alarms.is_empty() {
+            return Ok(());
+        }
+        self.alarms_at = self.cloud.now();
         let alarms = self.alarms().await;
         let fired = alarms
             .into_iter()

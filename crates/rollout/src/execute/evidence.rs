@@ -78,7 +78,11 @@ impl<C: Cloud> Execution<'_, C> {
         let answer = self.cloud.call(call).await;
         self.count(1);
         match answer {
-            Ok(Answer::Log(lines)) => lines.iter().map(|line| mask(line)).collect(),
+            Ok(Answer::Log(lines)) => lines
+                .iter()
+                .flat_map(|event| event.lines())
+                .map(mask)
+                .collect(),
             _ => Vec::new(),
         }
     }

@@ -80,6 +80,7 @@ impl<C: Cloud> Execution<'_, C> {
 
     pub(super) fn tell_progress(&mut self, own: &DeploymentView) {
         self.say(Event::Progress {
+            task_definition: own.task_definition.clone(),
             running: own.running_count,
             desired: own.desired_count,
             pending: own.pending_count,
@@ -92,10 +93,13 @@ impl<C: Cloud> Execution<'_, C> {
         for (task, cause) in failed_tasks(&watched.deployment, stopped) {
             if self.failed.insert(task.arn.clone()) {
                 self.keep_failed(task, &cause);
+                let message = crate::mask::mask(&cause.message);
+                let again = !self.reasons.insert(message.clone());
                 self.say(Event::TaskFailed {
                     task: task.id().to_owned(),
                     code: cause.code,
-                    message: crate::mask::mask(&cause.message),
+                    message,
+                    again,
                 });
             }
         }

@@ -219,8 +219,12 @@ fn a_missing_permission_is_a_note_and_never_stands_in_the_way() {
         alarms: Some(denied()),
         image_platforms: Vec::new(),
     };
-    let found = findings(&document(), &facts(), &plan(), &answers);
-    assert_eq!(found.len(), 8);
+    let facts = Facts {
+        unread: Some("AccessDenied".into()),
+        ..facts()
+    };
+    let found = findings(&document(), &facts, &plan(), &answers);
+    assert_eq!(found.len(), 9);
     assert!(
         found
             .iter()

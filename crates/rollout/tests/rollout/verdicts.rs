@@ -246,6 +246,90 @@ fn tasks_that_found_no_room_are_the_reason_when_ecs_went_back() {
     assert_eq!(verdict(&service), Some(CauseCode::Capacity));
 }
 
+/// ECS calls a deployment complete in one of the healthy moments that a crash loop has.
+#[test]
+fn what_runs_must_outlive_what_crashed_before() {
+    let service = done();
+    let crash = |reason: &str, lived: u64| TaskView {
+        started_at: Some(1_001_000),
+        stopped_at: Some(1_001_000 + lived),
+        ..stopped(2, "EssentialContainerExited", reason, Some(137))
+    };
+    let since = |started_at: u64| TaskView {
+        started_at: Some(started_at),
+        ..running(2, "sha256:new")
+    };
+    let verdict = |stopped: &[TaskView], newest: u64, now: u64| {
+        let running = [since(1_001_000), since(newest)];
+        let seen = Observation {
+            running: Some(&running),
+            ..look(&service, stopped)
+        };
+        judge(&watched(true), &seen, now)
+    };
+    let one = [crash("OutOfMemoryError: x", 6_000)];
+    assert_eq!(verdict(&one, 1_009_000, 1_010_000), Verdict::Going);
+    assert_eq!(verdict(&one, 1_009_000, 1_020_999), Verdict::Going);
+    assert_eq!(verdict(&one, 1_009_000, 1_021_000), Verdict::Succeeded);
+    // What lived for long need not be outlived for ever.
+    let long = [crash("x", 600_000)];
+    assert_eq!(verdict(&long, 1_602_000, 1_700_000), Verdict::Going);
+    assert_eq!(verdict(&long, 1_602_000, 1_722_000), Verdict::Succeeded);
+    // What never ran, and what the version is not to blame for, says nothing of how long a task lives.
+    let pull = TaskView {
+        started_at: None,
+        ..stopped(2, "TaskFailedToStart", "CannotPullContainerError: x", None)
+    };
+    let spot = TaskView {
+        stop_code: Some("SpotInterruption".into()),
+        ..crash("Your Spot Task was interrupted.", 6_000)
+    };
+    assert_eq!(
+        verdict(&[pull, spot], 1_009_000, 1_010_000),
+        Verdict::Succeeded
+    );
+    // It is a failure as any other when the time is over.
+    let late = verdict(&one, 1_899_000, 1_900_000);
+    assert_eq!(code(late), Some(CauseCode::OutOfMemory));
+}
+
+/// ECS has gone back between two looks, and the failed deployment is no longer listed: its record still says why.
+#[test]
+fn the_record_says_why_ecs_went_back() {
+    let service = rolled_back();
+    for (reason, expected) in [
+        (
+            "Service deployment rolled back because an alarm was detected.",
+            CauseCode::Alarm,
+        ),
+        (
+            "Service deployment rolled back because the circuit breaker threshold was exceeded.",
+            CauseCode::CircuitBreaker,
+        ),
+        (
+            "Service deployment rolled back by user.",
+            CauseCode::Stopped,
+        ),
+    ] {
+        let record = ServiceDeploymentView {
+            status: "ROLLBACK_SUCCESSFUL".into(),
+            reason: Some(reason.into()),
+            ..ServiceDeploymentView::default()
+        };
+        let seen = Observation {
+            record: Some(&record),
+            ..look(&service, &[])
+        };
+        match judge(&watched(true), &seen, SOON) {
+            Verdict::Failed(cause) => {
+                assert_eq!(cause.code, expected, "{reason}");
+                assert!(cause.message.contains(reason), "{}", cause.message);
+            }
+            other => panic!("{reason}: {other:?}"),
+        }
+    }
+}
+
 #[test]
 fn somebody_elses_deployment_is_told_as_such() {
     let service = service(vec![

@@ -7,9 +7,7 @@ use rollout::execute::End;
 use rollout::facts::TaskView;
 use rollout::plan::{Marker, Plan, Step};
 
-use super::{
-    Script, crashing, done, good, migrate, old, plan, plan_with, record, rolling, run, running,
-};
+use super::{Script, crashing, done, migrate, old, plan, plan_with, record, rolling, run, running};
 
 const MINUTE: u64 = 60_000;
 
@@ -69,10 +67,7 @@ fn an_outage_in_the_bake_time_is_waited_for() {
         bake_seconds: 600,
         ..plan()
     };
-    let script = Script {
-        outage: (2 * MINUTE, 9 * MINUTE),
-        ..good()
-    };
+    let script = unseen((2 * MINUTE, 9 * MINUTE));
     let (ended, _) = run(&plan, &script);
     assert_eq!(ended.end, End::Succeeded, "{:?}", ended.cause);
 }
