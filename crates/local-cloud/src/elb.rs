@@ -10,7 +10,7 @@ use crate::ecs::{Ecs, TargetGroup, TargetHealth};
 use crate::error::ApiError;
 use crate::place::Place;
 
-/// The address of everything here.
+/// The address of the balancers.
 const HOST: &str = "127.0.0.1";
 
 /// What is asked about.
@@ -235,7 +235,7 @@ fn target(target: &TargetHealth) -> Value {
         health["Description"] = description.into();
     }
     json!({
-        "Target": {"Id": HOST, "Port": target.port},
+        "Target": {"Id": target.address, "Port": target.port},
         "HealthCheckPort": target.port.to_string(),
         "TargetHealth": health,
     })

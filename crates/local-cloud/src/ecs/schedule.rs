@@ -10,6 +10,7 @@
 use super::Ecs;
 use super::agenda::Timer;
 use super::deployment::Why;
+use super::network;
 use super::service::{
     Progress, Rollout, Rules, Service, ServiceDeployment, ServiceKey, ServiceState,
 };
@@ -213,9 +214,10 @@ impl Ecs {
             let Some(one) = service.deployments.iter().find(|one| one.id == deployment) else {
                 return;
             };
-            let targets = service
-                .revision(&one.revision)
-                .map(|revision| &revision.targets);
+            let revision = service.revision(&one.revision);
+            let targets = revision.map(|revision| &revision.targets);
+            let network =
+                revision.and_then(|revision| revision.members.get("networkConfiguration"));
             let new = NewTask {
                 cluster: service.cluster.clone(),
                 definition: one.definition.clone(),
@@ -231,6 +233,7 @@ impl Ecs {
                     .unwrap_or("FARGATE")
                     .to_owned(),
                 platform_version: service.member_text("platformVersion").map(str::to_owned),
+                subnet: network::subnet(network),
                 given_overrides: None,
                 overrides: Vec::new(),
                 tags: self.propagated(

@@ -10,7 +10,7 @@ use super::request::{Request, invalid};
 use super::tags;
 use super::task_life::{By, NewTask};
 use super::task_state::{StopCode, Task};
-use super::{Ecs, Result, names, tokens};
+use super::{Ecs, Result, names, network, tokens};
 use crate::task::Millis;
 
 impl Ecs {
@@ -72,6 +72,7 @@ impl Ecs {
                 group: group.clone(),
                 launch_type: launch.to_owned(),
                 platform_version: version.map(str::to_owned),
+                subnet: network::subnet(request.value("networkConfiguration")),
                 given_overrides: given.cloned(),
                 overrides,
                 tags: tags.clone(),
