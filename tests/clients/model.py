@@ -1,9 +1,11 @@
 """Holds the AWS on this machine against botocore's own model of AWS: every operation that it answers is called, and every answer may hold only what
 the model has, of the types that the model says. What is not called here must be an operation that it does not have."""
 
+import hashlib
 import json
 import struct
 import sys
+import urllib.request
 import xml.etree.ElementTree as ElementTree
 
 import boto3
@@ -15,7 +17,7 @@ CONFIG = Config(
     parameter_validation=False,
     inject_host_prefix=False,
 )
-SERVICES = "ecs ecr ssm secretsmanager logs sts iam cloudwatch elbv2".split()
+SERVICES = "ecs ecr ssm secretsmanager logs sts iam cloudwatch elbv2 application-autoscaling".split()
 problems = []
 called = {service: set() for service in SERVICES}
 
@@ -160,7 +162,7 @@ def client(service):
 
 
 clients = {service: client(service) for service in SERVICES}
-ecs, ecr, ssm, secrets, logs, sts, iam, cloudwatch, elbv2 = clients.values()
+ecs, ecr, ssm, secrets, logs, sts, iam, cloudwatch, elbv2, scaling = clients.values()
 
 
 def fails(call, code, **arguments):
@@ -185,16 +187,42 @@ def until(look, what):
 
 def the_registry():
     repository = "team/model"
-    ecr.create_repository(repositoryName=repository, tags=[{"Key": "a", "Value": "b"}])
+    ecr.create_repository(
+        repositoryName=repository, tags=[{"Key": "a", "Value": "b"}], encryptionConfiguration={"encryptionType": "KMS"},
+    )
     arn = ecr.describe_repositories(repositoryNames=[repository])["repositories"][0]["repositoryArn"]
     ecr.tag_resource(resourceArn=arn, tags=[{"Key": "c", "Value": "d"}])
     ecr.list_tags_for_resource(resourceArn=arn)
     ecr.untag_resource(resourceArn=arn, tagKeys=["a"])
     ecr.put_image_tag_mutability(repositoryName=repository, imageTagMutability="IMMUTABLE")
+    fails(ecr.get_repository_policy, "RepositoryPolicyNotFoundException", repositoryName=repository)
+    ecr.set_repository_policy(repositoryName=repository, policyText='{"Version": "2012-10-17", "Statement": []}')
+    ecr.get_repository_policy(repositoryName=repository)
+    ecr.delete_repository_policy(repositoryName=repository)
+    fails(ecr.get_lifecycle_policy, "LifecyclePolicyNotFoundException", repositoryName=repository)
+    ecr.put_lifecycle_policy(repositoryName=repository, lifecyclePolicyText='{"rules": []}')
+    ecr.get_lifecycle_policy(repositoryName=repository)
+    ecr.delete_lifecycle_policy(repositoryName=repository)
+    ecr.put_image_scanning_configuration(repositoryName=repository, imageScanningConfiguration={"scanOnPush": True})
     ecr.get_authorization_token()
     ecr.describe_images(repositoryName="longshore/api")
     images = ecr.list_images(repositoryName="longshore/api")["imageIds"]
-    ecr.batch_get_image(repositoryName="longshore/api", imageIds=images[:1] + [{"imageTag": "none"}])
+    got = ecr.batch_get_image(repositoryName="longshore/api", imageIds=images[:1] + [{"imageTag": "none"}])["images"][0]
+    manifest, digest = got["imageManifest"], images[0]["imageDigest"]
+    ecr.put_image(repositoryName="longshore/api", imageManifest=manifest, imageTag="again")
+    fails(ecr.put_image, "ImageAlreadyExistsException", repositoryName="longshore/api", imageManifest=manifest, imageTag="again")
+    fails(ecr.describe_image_scan_findings, "ScanNotFoundException", repositoryName="longshore/api", imageId={"imageDigest": digest})
+    parts = json.loads(manifest)
+    if "layers" not in parts:
+        first = [{"imageDigest": parts["manifests"][0]["digest"]}]
+        inner = ecr.batch_get_image(repositoryName="longshore/api", imageIds=first)["images"][0]
+        parts = json.loads(inner["imageManifest"])
+    layer = parts["layers"][0]["digest"]
+    ecr.batch_check_layer_availability(repositoryName="longshore/api", layerDigests=[layer, "sha256:" + 64 * "0", "x"])
+    address = ecr.get_download_url_for_layer(repositoryName="longshore/api", layerDigest=layer)["downloadUrl"]
+    with urllib.request.urlopen(address) as answer:
+        if "sha256:" + hashlib.sha256(answer.read()).hexdigest() != layer:
+            problems.append("get_download_url_for_layer: other bytes lie there")
     ecr.batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": "none"}])
     ecr.delete_repository(repositoryName=repository)
     fails(ecr.describe_images, "RepositoryNotFoundException", repositoryName=repository)
@@ -206,14 +234,32 @@ def parameters_and_secrets():
     ssm.get_parameter(Name="/model/a", WithDecryption=True)
     ssm.get_parameters(Names=["/model/a", "/model/none"])
     ssm.get_parameters_by_path(Path="/model")
-    ssm.describe_parameters()
+    ssm.describe_parameters(ParameterFilters=[{"Key": "Path", "Option": "Recursive", "Values": ["/model"]}])
+    ssm.describe_parameters(Filters=[{"Key": "Name", "Values": ["/model/a"]}])
+    ssm.put_parameter(Name="/model/b", Value="three", Overwrite=True, Tier="Intelligent-Tiering", AllowedPattern=".*")
+    ssm.get_parameter_history(Name="/model/b")
+    ssm.add_tags_to_resource(ResourceType="Parameter", ResourceId="/model/b", Tags=[{"Key": "c", "Value": "d"}])
+    ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId="/model/b")
+    ssm.remove_tags_from_resource(ResourceType="Parameter", ResourceId="/model/b", TagKeys=["c"])
+    fails(ssm.put_parameter, "ValidationException", Name="/model/c", Value="v" * 4097, Type="String")
+    fails(ssm.get_parameters_by_path, "ValidationException", Path="/model", MaxResults=11)
     fails(ssm.get_parameter, "ParameterNotFound", Name="/model/none")
     ssm.delete_parameter(Name="/model/a")
     ssm.delete_parameters(Names=["/model/b", "/model/none"])
     secrets.create_secret(Name="model", SecretString="one", Tags=[{"Key": "a", "Value": "b"}])
     secrets.put_secret_value(SecretId="model", SecretString="two")
     secrets.update_secret(SecretId="model", SecretString="three", Description="d")
-    secrets.get_secret_value(SecretId="model")
+    secrets.update_secret(SecretId="model", Description="e")
+    pending = secrets.put_secret_value(SecretId="model", SecretString="four", VersionStages=["PENDING"])["VersionId"]
+    if secrets.get_secret_value(SecretId="model")["SecretString"] != "three":
+        problems.append("put_secret_value: a pending version became the current one")
+    secrets.list_secret_version_ids(SecretId="model")
+    secrets.update_secret_version_stage(SecretId="model", VersionStage="PENDING", RemoveFromVersionId=pending)
+    secrets.batch_get_secret_value(SecretIdList=["model", "none"])
+    secrets.get_random_password()
+    secrets.get_resource_policy(SecretId="model")
+    secrets.tag_resource(SecretId="model", Tags=[{"Key": "c", "Value": "d"}])
+    secrets.untag_resource(SecretId="model", TagKeys=["c"])
     secrets.describe_secret(SecretId="model")
     secrets.list_secrets()
     secrets.delete_secret(SecretId="model")
@@ -225,7 +271,11 @@ def the_logs():
     import time
 
     group, stream, now = "/model", "one", int(time.time() * 1000)
-    logs.create_log_group(logGroupName=group)
+    logs.create_log_group(logGroupName=group, tags={"a": "b"})
+    arn = "arn:aws:logs:us-east-1:000000000000:log-group:/model"
+    logs.tag_resource(resourceArn=arn, tags={"c": "d"})
+    logs.list_tags_for_resource(resourceArn=arn)
+    logs.untag_resource(resourceArn=arn, tagKeys=["a"])
     logs.create_log_stream(logGroupName=group, logStreamName=stream)
     logs.put_retention_policy(logGroupName=group, retentionInDays=7)
     logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[{"timestamp": now, "message": "hello"}])
@@ -233,6 +283,12 @@ def the_logs():
     logs.describe_log_streams(logGroupName=group)
     logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True)
     logs.filter_log_events(logGroupName=group, filterPattern="hello")
+    logs.filter_log_events(logGroupName=group, filterPattern='{ $.level = "error" }')
+    fails(logs.filter_log_events, "ResourceNotFoundException", logGroupName=group, logStreamNames=["none"])
+    fails(logs.put_retention_policy, "InvalidParameterException", logGroupName=group, retentionInDays=8)
+    old = [{"timestamp": now - 15 * 86_400_000, "message": "old"}]
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=old)
+    logs.delete_retention_policy(logGroupName=group)
     fails(logs.get_log_events, "ResourceNotFoundException", logGroupName="/none", logStreamName=stream)
     logs.delete_log_stream(logGroupName=group, logStreamName=stream)
     logs.delete_log_group(logGroupName=group)
@@ -245,19 +301,34 @@ def identities():
         "Condition": {"StringEquals": {"issuer.example:sub": "repo:acme/api"}},
     }]})
     policy = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ecs:Describe*", "Resource": "*"}]})
-    iam.create_role(RoleName="model", AssumeRolePolicyDocument=trust, Description="d", Path="/team/")
+    execution = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"
+    iam.create_role(
+        RoleName="model", AssumeRolePolicyDocument=trust, Description="d", Path="/team/", Tags=[{"Key": "a", "Value": "b"}],
+    )
+    iam.list_roles()
+    iam.tag_role(RoleName="model", Tags=[{"Key": "c", "Value": "d"}])
+    iam.list_role_tags(RoleName="model")
+    iam.untag_role(RoleName="model", TagKeys=["a"])
+    iam.list_instance_profiles_for_role(RoleName="model")
+    iam.get_policy(PolicyArn=execution)
+    iam.get_policy_version(PolicyArn=execution, VersionId="v1")
+    iam.attach_role_policy(RoleName="model", PolicyArn=execution)
+    fails(iam.attach_role_policy, "NoSuchEntity", RoleName="model", PolicyArn="arn:aws:iam::aws:policy/None")
     iam.get_role(RoleName="model")
     iam.update_assume_role_policy(RoleName="model", PolicyDocument=trust)
     iam.put_role_policy(RoleName="model", PolicyName="p", PolicyDocument=policy)
     iam.get_role_policy(RoleName="model", PolicyName="p")
     iam.list_role_policies(RoleName="model")
     iam.list_attached_role_policies(RoleName="model")
+    iam.detach_role_policy(RoleName="model", PolicyArn=execution)
     role = "arn:aws:iam::000000000000:role/model"
     simulated = iam.simulate_principal_policy(PolicySourceArn=role, ActionNames=["ecs:DescribeServices", "ecs:DeleteService"])
     decisions = [result["EvalDecision"] for result in simulated["EvaluationResults"]]
     if decisions != ["allowed", "implicitDeny"]:
         problems.append(f"simulate_principal_policy: {decisions}")
     sts.get_caller_identity()
+    sts.assume_role(RoleArn="arn:aws:iam::000000000000:role/anybody", RoleSessionName="model")
+    fails(sts.assume_role, "AccessDenied", RoleArn=role, RoleSessionName="model")
     token = sys.argv[1]
     session = sts.assume_role_with_web_identity(RoleArn=role, RoleSessionName="model", WebIdentityToken=token)["Credentials"]
     as_role = boto3.client(
@@ -276,7 +347,13 @@ def alarms_and_balancers():
     cloudwatch.put_metric_alarm(
         AlarmName="model", ComparisonOperator="GreaterThanThreshold", EvaluationPeriods=1, Threshold=5.5, Period=60,
         MetricName="m", Namespace="n", Statistic="Sum", Dimensions=[{"Name": "a", "Value": "b"}], AlarmDescription="d",
+        Tags=[{"Key": "a", "Value": "b"}],
     )
+    arn = "arn:aws:cloudwatch:us-east-1:000000000000:alarm:model"
+    cloudwatch.tag_resource(ResourceARN=arn, Tags=[{"Key": "c", "Value": "d"}])
+    if len(cloudwatch.list_tags_for_resource(ResourceARN=arn)["Tags"]) != 2:
+        problems.append("list_tags_for_resource: an alarm lost its tags")
+    cloudwatch.untag_resource(ResourceARN=arn, TagKeys=["a"])
     cloudwatch.set_alarm_state(AlarmName="model", StateValue="ALARM", StateReason="r", StateReasonData="{}")
     described = cloudwatch.describe_alarms(AlarmNames=["model"])["MetricAlarms"][0]
     if (described["StateValue"], described["Threshold"]) != ("ALARM", 5.5):
@@ -285,7 +362,12 @@ def alarms_and_balancers():
     cloudwatch.delete_alarms(AlarmNames=["model"])
     group = elbv2.describe_target_groups(Names=["api"])["TargetGroups"][0]
     balancer = elbv2.describe_load_balancers()["LoadBalancers"][0]
-    elbv2.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])
+    listener = elbv2.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"][0]
+    elbv2.describe_load_balancer_attributes(LoadBalancerArn=balancer["LoadBalancerArn"])
+    elbv2.describe_listener_attributes(ListenerArn=listener["ListenerArn"])
+    elbv2.describe_rules(ListenerArn=listener["ListenerArn"])
+    elbv2.describe_target_group_attributes(TargetGroupArn=group["TargetGroupArn"])
+    elbv2.describe_tags(ResourceArns=[group["TargetGroupArn"], balancer["LoadBalancerArn"], listener["ListenerArn"]])
     health = elbv2.describe_target_health(TargetGroupArn=group["TargetGroupArn"])["TargetHealthDescriptions"]
     if [target["TargetHealth"]["State"] for target in health] != ["healthy", "healthy"]:
         problems.append(f"describe_target_health: {health}")
@@ -295,6 +377,10 @@ def alarms_and_balancers():
     addresses = {detail["value"] for detail in details if detail["name"] == "privateIPv4Address"}
     if len(addresses) != 2 or addresses != {target["Target"]["Id"] for target in health}:
         problems.append(f"targets are not where their tasks are: {health}, {details}")
+    scaling.describe_scalable_targets(ServiceNamespace="ecs")
+    scaling.describe_scaling_policies(ServiceNamespace="ecs")
+    fails(boto3.client("autoscaling", config=CONFIG).describe_auto_scaling_groups, "InvalidAction")
+    fails(boto3.client("ec2", config=CONFIG).describe_vpcs, "InvalidAction")
     fails(elbv2.describe_target_groups, "TargetGroupNotFound", Names=["none"])
 
 
@@ -304,7 +390,17 @@ def containers():
     image = running["containerDefinitions"][0]["image"]
     ecs.create_cluster(clusterName="model", tags=[{"key": "a", "value": "b"}])
     ecs.list_clusters()
-    ecs.describe_clusters(clusters=["model", "none"], include=["TAGS"])
+    ecs.put_cluster_capacity_providers(
+        cluster="model", capacityProviders=["FARGATE", "FARGATE_SPOT"],
+        defaultCapacityProviderStrategy=[{"capacityProvider": "FARGATE_SPOT", "weight": 1}],
+    )
+    ecs.update_cluster(cluster="model", settings=[{"name": "containerInsights", "value": "enabled"}])
+    ecs.update_cluster_settings(cluster="model", settings=[{"name": "containerInsights", "value": "disabled"}])
+    ecs.describe_clusters(clusters=["model", "none"], include=["TAGS", "SETTINGS", "CONFIGURATIONS", "STATISTICS"])
+    ecs.describe_capacity_providers(capacityProviders=["FARGATE", "none"])
+    ecs.list_container_instances(cluster="model")
+    ecs.put_account_setting(name="containerInsights", value="disabled")
+    ecs.list_account_settings(effectiveSettings=True)
     container = {
         "name": "app", "image": image, "memory": 128, "essential": True, "command": ["-h"],
         "environment": [{"name": "PORT", "value": "8080"}], "stopTimeout": 2,

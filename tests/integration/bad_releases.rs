@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use longshore_tests::{Load, Project, skip_without};
 
-use crate::{commit, one_at_a_time, url};
+use crate::{commit, one_at_a_time, seconds_to_verdict, url};
 
 #[test]
 fn a_bad_release_goes_away_by_itself() {
@@ -63,10 +63,12 @@ fn a_bad_release_goes_away_by_itself() {
         let tally = load.end();
         let run = run.expect(4);
         let receipt = run.json();
+        let verdict = seconds_to_verdict(&run);
         eprintln!(
-            "{name}: {took:.1?}, {} requests; {}",
+            "{name}: verdict after {verdict} s, {took:.1?} in all, {} requests; {}",
             tally.ok, receipt["cause"]["message"]
         );
+        assert!(verdict < took.as_secs_f64(), "{name}: {verdict}");
         assert_eq!(receipt["outcome"], "rolled-back", "{name}");
         assert_eq!(receipt["cause"]["code"], code, "{name}: {}", run.stderr);
         assert_eq!(
@@ -75,6 +77,8 @@ fn a_bad_release_goes_away_by_itself() {
         );
         if let Some(exit_code) = exit_code {
             assert_eq!(receipt["cause"]["exitCode"], exit_code, "{name}");
+            let ended = &receipt["failedTasks"][0]["containers"][0];
+            assert_eq!(ended["exitCode"], exit_code, "{name}: {receipt:#}");
             let tail = receipt["cause"]["logTail"].to_string();
             assert!(tail.contains("API_FAULT=exit"), "{name}: {tail}");
         }
@@ -87,6 +91,26 @@ fn a_bad_release_goes_away_by_itself() {
         assert_eq!(commit(&url), good_commit, "{name}");
         assert!(took < Duration::from_mins(2), "{name}: {took:?}");
     }
+
+    // Twice the memory that the task definition gives: each task is healthy for a moment, and ECS may call the deployment complete in it.
+    let run = project.deploy(&["--variable", "API_FAULT=memory:1024"]);
+    let run = run.expect(4);
+    let receipt = run.json();
+    assert_eq!(receipt["outcome"], "rolled-back");
+    assert_eq!(receipt["cause"]["code"], "out-of-memory", "{}", run.stderr);
+    assert_eq!(receipt["cause"]["exitCode"], 137);
+    assert_eq!(receipt["liveTaskDefinition"], good["taskDefinition"]);
+    let task = &receipt["failedTasks"][0];
+    assert_eq!(task["stopCode"], "EssentialContainerExited", "{task:#}");
+    assert_eq!(task["containers"][0]["exitCode"], 137, "{task:#}");
+    assert_eq!(
+        task["containers"][0]["reason"], "OutOfMemoryError: Container killed due to memory usage",
+        "{task:#}"
+    );
+    eprintln!(
+        "out of memory: verdict after {} s",
+        seconds_to_verdict(&run)
+    );
 }
 
 enum Change {

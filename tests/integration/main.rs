@@ -8,15 +8,20 @@ mod configuration;
 mod images;
 mod interrupts;
 mod local;
+mod looking;
 mod messages;
+mod outside;
 mod pipeline;
 mod pipeline_files;
 mod plans;
 mod release;
 mod rollouts;
+mod strategies;
 mod testing;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use longshore_tests::Run;
 
 /// Deployments under load are told apart from a loaded machine by running one at a time.
 fn one_at_a_time() -> MutexGuard<'static, ()> {
@@ -42,6 +47,16 @@ fn commit(url: &str) -> String {
         .as_str()
         .expect("it names the commit")
         .to_owned()
+}
+
+/// The time from the change of the service to the verdict, which a person reads as the receipt has it.
+fn seconds_to_verdict(run: &Run) -> f64 {
+    let seconds = run.json()["secondsToVerdict"]
+        .as_f64()
+        .expect("the receipt has a time");
+    let line = format!("verdict  {seconds:.1} s after the change of the service");
+    assert!(run.stderr.contains(&line), "{line}: {}", run.stderr);
+    seconds
 }
 
 /// A document satisfies its committed schema.

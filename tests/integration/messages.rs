@@ -371,3 +371,31 @@ fn lines_move_on_a_terminal_only() {
         assert!(plain.contains("go build ./cmd/server"), "{plain:?}");
     }
 }
+
+/// What only looks finds nothing to look at: the same refusal whether the service or its whole cluster is not there yet.
+#[test]
+fn before_the_first_deployment_the_way_to_one_is_told() {
+    let _guard = one_at_a_time();
+    let project = Project::example();
+    let refused = |words: &[&str], text: &str| {
+        let run = project.run(words).expect(3);
+        assert!(run.stderr.contains(text), "{words:?}: {}", run.stderr);
+        assert_eq!(run.stdout, "", "{words:?}");
+    };
+    refused(&["status"], "is not running");
+    project.run(&["local", "up"]).expect(0);
+    for words in [
+        &["status"][..],
+        &["status", "--format", "json"],
+        &["logs"],
+        &["logs", "--follow"],
+        &["history"],
+    ] {
+        refused(words, "there is no service `api` in cluster `local`");
+        refused(words, "hint: `cargo xtask deploy` deploys it");
+    }
+    refused(
+        &["rollback"],
+        "there is no service `api` in cluster `local`",
+    );
+}

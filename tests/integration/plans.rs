@@ -52,6 +52,18 @@ fn a_reviewed_plan_is_carried_out_exactly_or_refused() {
         "package main",
     );
 
+    // Nor is a plan carried out that changes other things than it says.
+    let reviewed = std::fs::read_to_string(project.path("plan.json")).unwrap();
+    let edited = reviewed.replace(r#"\"cpu\": \"256\""#, r#"\"cpu\": \"4096\""#);
+    assert_ne!(edited, reviewed, "the document has the member");
+    std::fs::write(project.path("edited.json"), edited).unwrap();
+    let refused = project.run(&["deploy", "--plan", "edited.json"]).expect(3);
+    assert!(
+        refused.stderr.contains("the file was edited"),
+        "{}",
+        refused.stderr
+    );
+
     let receipt = project.deploy(&["--plan", "plan.json"]).expect(0).json();
     assert_eq!(receipt["outcome"], "succeeded");
     assert_eq!(receipt["commit"], commit);
@@ -76,4 +88,46 @@ fn a_reviewed_plan_is_carried_out_exactly_or_refused() {
     std::fs::write(project.path("plan.json"), "{\"format\": 1}").unwrap();
     let broken = project.run(&["deploy", "--plan", "plan.json"]).expect(2);
     assert!(broken.stderr.contains("is no plan"), "{}", broken.stderr);
+}
+
+#[test]
+fn a_plan_goes_where_it_is_told_and_nowhere_else() {
+    if skip_without("go", "version") {
+        return;
+    }
+    let _guard = one_at_a_time();
+    let project = Project::example();
+    project.deploy(&[]).expect(0);
+    let lost = project.run(&["plan", "--out", "no-such-folder/plan.json"]);
+    let lost = lost.expect(1);
+    assert!(lost.stderr.contains("cannot be written"), "{}", lost.stderr);
+    assert!(!project.path("no-such-folder").exists());
+    // A device stays one, and what cannot be written to it is said.
+    let full = project.run(&["plan", "--out", "/dev/full"]).expect(1);
+    assert!(full.stderr.contains("cannot be written"), "{}", full.stderr);
+}
+
+#[test]
+fn a_rollback_names_what_it_cannot_find_and_what_is_live() {
+    if skip_without("go", "version") {
+        return;
+    }
+    let _guard = one_at_a_time();
+    let project = Project::example();
+    let receipt = project.deploy(&[]).expect(0).json();
+    let commit = receipt["commit"].as_str().unwrap();
+    for (name, words) in [
+        ("nonsense", "`nonsense` is neither a revision nor a commit"),
+        ("b79", "`b79` is neither a revision nor a commit"),
+        ("api:99", "there is no revision `api:99`"),
+        ("0000000", "no SUCCESSFUL deployment of commit 0000000"),
+    ] {
+        let refused = project.run(&["rollback", "--to", name]).expect(3);
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+        assert!(refused.stderr.contains("cargo xtask history"), "{name}");
+    }
+    let same = project.run(&["rollback", "--to", commit, "--format", "json"]);
+    let same = same.expect(0).json();
+    assert_eq!(same["outcome"], "unchanged");
+    assert_eq!(same["liveTaskDefinition"], receipt["taskDefinition"]);
 }

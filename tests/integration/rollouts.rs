@@ -1,13 +1,9 @@
 //! What stands around a rollout: the look before, tasks before, checks and a bake time after, and what is told of all that.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
-
 use longshore_tests::{Project, skip_without};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
-use crate::{commit, one_at_a_time, url, valid};
+use crate::{commit, one_at_a_time, seconds_to_verdict, url, valid};
 
 const PIPELINE: &str = "api/pipeline.toml";
 const RECEIPT: &str = include_str!("../../schemas/receipt.schema.json");
@@ -115,6 +111,10 @@ fn a_crash_after_a_healthy_rollout_is_seen_in_the_bake_time() {
         .deploy(&["--variable", "API_FAULT=crash-after:6s"])
         .expect(4);
     let receipt = run.json();
+    eprintln!(
+        "a crash later: verdict after {} s",
+        seconds_to_verdict(&run)
+    );
     assert_eq!(receipt["cause"]["code"], "exit", "{receipt:#}");
     assert_eq!(receipt["liveTaskDefinition"], good["taskDefinition"]);
 }
@@ -155,38 +155,6 @@ fn all_that_is_missing_is_said_at_once_and_before_any_change() {
     assert_eq!(status["taskDefinition"], good["taskDefinition"]);
 }
 
-/// Starts a deployment and waits until a line of it holds a text.
-fn until(
-    project: &Project,
-    args: &[&str],
-    text: &str,
-) -> (std::process::Child, BufReader<std::process::ChildStderr>) {
-    let mut command = project.command(&[&["deploy", "--format", "json"], args].concat());
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains(text) {
-        line.clear();
-        assert!(
-            stderr.read_line(&mut line).unwrap() > 0,
-            "{text} did not come"
-        );
-    }
-    (child, stderr)
-}
-
-fn interrupt(child: &std::process::Child) {
-    kill(
-        Pid::from_raw(i32::try_from(child.id()).unwrap()),
-        Signal::SIGINT,
-    )
-    .unwrap();
-}
-
 #[test]
 fn an_interrupt_stops_the_task_before_and_a_second_one_says_what_is_left() {
     if skip_without("go", "version") {
@@ -200,30 +168,22 @@ fn an_interrupt_stops_the_task_before_and_a_second_one_says_what_is_left() {
         "\n[[deploy.before]]\nname = \"forever\"\ncommand = [\"serve\"]\n",
     );
     let change = ["--variable", "LOG_LEVEL=warn"];
-    let (child, stderr) = until(&project, &change, "task forever runs");
-    interrupt(&child);
-    let rest = std::thread::spawn(move || stderr.lines().map_while(Result::ok).collect::<Vec<_>>());
-    let output = child.wait_with_output().unwrap();
-    let text = rest.join().unwrap().join("\n");
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    let receipt: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let deploying = project.start_deploy(&change);
+    deploying.until("task forever runs");
+    deploying.signal(Signal::SIGINT);
+    let receipt = deploying.end().expect(1).json();
     assert_eq!(receipt["cause"]["code"], "interrupted");
 
-    let (child, mut stderr) = until(&project, &change, "task forever runs");
-    interrupt(&child);
-    let mut line = String::new();
-    while !line.contains("interrupted") {
-        line.clear();
-        assert!(stderr.read_line(&mut line).unwrap() > 0, "it is not heard");
-    }
-    interrupt(&child);
-    let rest = std::thread::spawn(move || stderr.lines().map_while(Result::ok).collect::<Vec<_>>());
-    let output = child.wait_with_output().unwrap();
-    let text = rest.join().unwrap().join("\n");
+    let deploying = project.start_deploy(&change);
+    deploying.until("task forever runs");
+    deploying.signal(Signal::SIGINT);
+    deploying.until("interrupted");
+    deploying.signal(Signal::SIGINT);
+    let run = deploying.end();
     // Whether the first had done its work by then is a matter of milliseconds.
-    match output.status.code() {
-        Some(5) => assert!(text.contains("aws ecs stop-task"), "{text}"),
-        code => assert_eq!(code, Some(1), "{text}"),
+    match run.code {
+        Some(5) => assert!(run.stderr.contains("aws ecs stop-task"), "{}", run.stderr),
+        code => assert_eq!(code, Some(1), "{}", run.stderr),
     }
 }
 
@@ -242,18 +202,10 @@ fn of_two_runs_at_once_one_is_refused_before_any_change() {
     );
     let start = |level: &str| {
         let level = format!("LOG_LEVEL={level}");
-        let mut command = project.command(&["deploy", "--format", "json", "--variable", &level]);
-        command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
+        project.start_deploy(&["--variable", &level])
     };
     let runs = [start("warn"), start("error")];
-    let mut codes: Vec<Option<i32>> = runs
-        .into_iter()
-        .map(|run| run.wait_with_output().unwrap().status.code())
-        .collect();
+    let mut codes = runs.map(|run| run.end().code);
     codes.sort_unstable();
     assert_eq!(codes, [Some(0), Some(3)]);
 }

@@ -7,12 +7,15 @@
     reason = "a panic is how a test fails"
 )]
 
+mod api;
+mod background;
 mod binary;
 mod load;
 mod project;
 mod tools;
 mod workflow;
 
+pub use background::Background;
 pub use binary::longshore;
 pub use load::{Load, Tally, get};
 pub use project::{Project, Run};

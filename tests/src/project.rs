@@ -212,12 +212,27 @@ impl Project {
     pub fn kill_local(&self) {
         let pid = self.local_pid();
         kill(pid, Signal::SIGKILL).unwrap();
-        wait(|| kill(pid, None).is_err());
+        self.until("it is gone", || kill(pid, None).is_err());
     }
 
     /// Waits until an address answers 200.
     pub fn wait_for(&self, url: &str) {
-        wait(|| get(url).is_ok_and(|(status, _)| status == 200));
+        self.until("the address answers", || {
+            get(url).is_ok_and(|(status, _)| status == 200)
+        });
+    }
+
+    /// Waits until something is so that other processes make so.
+    pub fn until(&self, what: &str, mut so: impl FnMut() -> bool) {
+        let since = Instant::now();
+        while !so() {
+            let waited = since.elapsed();
+            assert!(
+                waited < Duration::from_mins(1),
+                "it did not come to it that {what}"
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// Names and values that point an AWS client at this project's AWS.
@@ -240,18 +255,6 @@ impl Drop for Project {
                 assert!(down.status.success(), "{down:?}");
             }
         }
-    }
-}
-
-/// Another process changes the world; it is looked at until it has.
-fn wait(mut done: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !done() {
-        assert!(
-            since.elapsed() < Duration::from_mins(1),
-            "it did not happen"
-        );
-        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

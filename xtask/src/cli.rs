@@ -30,7 +30,7 @@ pub enum Command {
     Test(commands::test::Args),
     /// Show what a deployment would change, and save it for review.
     Plan(commands::plan::Args),
-    /// Go back to the revision that was rolled out well before the present one.
+    /// Go back to the revision whose deployment was SUCCESSFUL before the present one.
     Rollback(commands::rollback::Args),
     /// Show the deployments of a service, newest first.
     History(commands::history::Args),
@@ -58,4 +58,11 @@ pub enum Command {
     Iam(commands::iam::Args),
     /// Carry out releases against a simulated ECS with random faults, and check that no outcome is a lie.
     Simulate(commands::simulate::Args),
+}
+
+impl Command {
+    /// Whether the command may change what is live.
+    pub fn releases(&self) -> bool {
+        matches!(self, Self::Deploy(_) | Self::Rollback(_))
+    }
 }

@@ -2,20 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws::{Access, Aws, Connection, ErrorKind};
 use local_cloud::client::{self, Instance, Started};
 use local_cloud::daemon::{Provision, ProvisionPostgres, ProvisionTargetGroup};
-use rollout::facts::{ServiceDeploymentView, ServiceView};
-use rollout::plan::{Breaker, LoadBalancer, NewService, ServiceSettings};
+use rollout::facts::{Facts, ServiceDeploymentView, ServiceView};
+use rollout::plan::{Breaker, LoadBalancer, NewService, Refusal, ServiceSettings};
 use serde_json::Value;
 use service_config::{Embedded, Environment, Inputs, NetworkMode, Service};
 
 use crate::commands::local;
 use crate::exit::refused;
 use crate::project::Project;
-use crate::ui::Ui;
+use crate::release::Interrupt;
+use crate::ui::{self, Ui};
 
 /// An environment, connected.
 pub struct Cloud {
@@ -33,7 +34,12 @@ pub struct Cloud {
     pub url: Option<String>,
     /// How to make the service when it is not there.
     pub create: Option<NewService>,
+    /// Whether this is the AWS on this machine.
+    pub embedded: bool,
 }
+
+/// How long reads before the first change are tried again.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a revision is known by.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +67,36 @@ impl Release {
 }
 
 impl Cloud {
+    /// What is live. Throttling, or a network that is gone for a moment, is no reason to give up what has not begun.
+    pub async fn facts(&self, interrupt: &Interrupt) -> anyhow::Result<Facts> {
+        patiently(interrupt, || self.aws.facts(&self.cluster, &self.service)).await
+    }
+
+    /// Refuses a service that longshore cannot release, before anything is built for it.
+    pub async fn suits(&self, interrupt: &Interrupt) -> anyhow::Result<()> {
+        let ask = || self.aws.service(&self.cluster, &self.service);
+        let view = patiently(interrupt, ask).await?;
+        let Some(view) = view.filter(|view| view.status == "ACTIVE") else {
+            let refusal = Refusal::NoService {
+                service: self.service.clone(),
+                cluster: self.cluster.clone(),
+            };
+            return if self.create.is_some() {
+                Ok(())
+            } else {
+                Err(refused(refusal.to_string(), None))
+            };
+        };
+        if let Some(controller) = view.foreign_controller() {
+            let refusal = Refusal::Controller {
+                service: self.service.clone(),
+                controller: controller.to_owned(),
+            };
+            return Err(refused(refusal.to_string(), None));
+        }
+        Ok(())
+    }
+
     /// The service as ECS has it; one that is not there is refused, with the way to have it.
     pub async fn live_service(&self) -> anyhow::Result<ServiceView> {
         let view = self.aws.service(&self.cluster, &self.service).await?;
@@ -158,7 +194,7 @@ pub async fn open(
 /// After a start the services of the last time come up again; what is looked at before they answer would be looked at too early.
 async fn settle(instance: &Instance) -> anyhow::Result<()> {
     const LONG_ENOUGH: Duration = Duration::from_secs(15);
-    let since = std::time::Instant::now();
+    let since = Instant::now();
     while since.elapsed() < LONG_ENOUGH {
         let status = instance.status().await?;
         let healthy = status
@@ -239,7 +275,7 @@ async fn connect(
             format!("there are no AWS credentials that can be used: {}", error.message),
             Some("sign in (for example `aws sso login`), or in GitHub Actions let configure-aws-credentials assume the role"),
         ),
-        ErrorKind::Transient => refused(
+        ErrorKind::Transient | ErrorKind::Busy => refused(
             format!("AWS cannot be reached: {}", error.message),
             Some("look at the network, and at AWS_ENDPOINT_URL where it is set"),
         ),
@@ -270,7 +306,38 @@ async fn connect(
             .unwrap_or_else(|| service.pipeline.service.name.clone()),
         url: settings.url.clone(),
         create: None,
+        embedded: settings.embedded.is_some(),
     })
+}
+
+/// Asks until there is an answer that will not change by asking again. Only for requests that change nothing.
+pub async fn patiently<T>(
+    interrupt: &Interrupt,
+    ask: impl AsyncFn() -> Result<T, aws::Error>,
+) -> anyhow::Result<T> {
+    let since = Instant::now();
+    let mut pause = Duration::from_millis(500);
+    loop {
+        let error = match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        if !matches!(error.kind, ErrorKind::Transient | ErrorKind::Busy) {
+            return Err(error.into());
+        }
+        if since.elapsed() >= PATIENCE {
+            return Err(anyhow::Error::from(error).context(format!(
+                "AWS did not answer for {} s; nothing was changed",
+                since.elapsed().as_secs()
+            )));
+        }
+        if pause > Duration::from_secs(1) {
+            ui::say(&format!("{:>8}  trying again: {error}", ""));
+        }
+        interrupt.sleep(pause).await;
+        interrupt.check()?;
+        pause = (pause * 2).min(Duration::from_secs(8));
+    }
 }
 
 fn connection_to(instance: &Instance) -> Connection {
@@ -281,6 +348,7 @@ fn connection_to(instance: &Instance) -> Connection {
             key_id: instance.access_key_id.clone(),
             secret: instance.secret_access_key.clone(),
         }),
+        ..Connection::default()
     }
 }
 

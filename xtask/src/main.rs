@@ -33,7 +33,12 @@ fn main() -> ExitCode {
             };
         }
     };
+    let releases = cli.command.releases();
     match commands::run(cli) {
+        // What was to be read is not there. A release's code says what became of the service, and stays.
+        Ok(code) if code == ExitCode::SUCCESS && ui::lost_output() && !releases => {
+            exit::STAGE_FAILED.into()
+        }
         Ok(code) => code,
         Err(error) => exit::explain(&error),
     }

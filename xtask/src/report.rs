@@ -1,7 +1,7 @@
 //! Problems and results as people read them.
 
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use diagnostic::{Diagnostic, Format};
 
@@ -26,12 +26,26 @@ pub fn count(number: usize, what: &str) -> String {
     }
 }
 
-/// Writes beside, then renames: nobody sees half a file.
+/// Writes beside, then renames: nobody sees half a file. A pipe or a device is written to as it is.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
-    let beside = path.with_extension("new");
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return std::fs::write(path, text);
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
+    if written.is_err() {
+        // What is left of it is of no use to anybody.
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
+}
+
+/// The same for a file in one of longshore's own folders, which is made.
+pub fn write_in_own_folder(path: &Path, text: &str) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    std::fs::write(&beside, text)?;
-    std::fs::rename(&beside, path)
+    write(path, text)
 }

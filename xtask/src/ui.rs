@@ -3,7 +3,8 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
@@ -11,13 +12,34 @@ use rollout::receipt::Stage;
 
 /// Prints a line on standard error. A closed standard error stops nothing.
 pub fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", inert(line));
 }
 
-/// Prints on standard output; a closed pipe (`| head`) is no error.
+/// GitHub's runner takes `##[command]` for a command wherever it stands in a line, and longshore uses none: so it is somebody else's text.
+fn inert(line: &str) -> String {
+    line.replace("##[", "# #[")
+}
+
+/// Whether something that was to be printed on standard output was lost.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Prints on standard output; a closed pipe (`| head`) is no error. Anything else, such as a full disk, is said.
 pub fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+        && !LOST.swap(true, Ordering::Relaxed)
+    {
+        say(&format!(
+            "error: standard output cannot be written to: {error}"
+        ));
+    }
+}
+
+/// Whether output was lost.
+pub fn lost_output() -> bool {
+    LOST.load(Ordering::Relaxed)
 }
 
 /// Where lines do not move, a stage that has nothing new to say says at least that it goes on, this often: CI services end jobs that
@@ -242,6 +264,11 @@ mod tests {
             };
             assert_eq!(moves(terminal, variable), expected, "{variables:?}");
         }
+    }
+
+    #[test]
+    fn text_from_outside_is_no_command() {
+        assert_eq!(inert("| ##[add-mask]x"), "| # #[add-mask]x");
     }
 
     #[test]

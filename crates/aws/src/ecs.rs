@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_ecs::config::retry::RetryConfig;
 use aws_sdk_ecs::types::{
     AwsVpcConfiguration, DeploymentCircuitBreaker, DeploymentConfiguration, LoadBalancer,
     NetworkConfiguration, StopServiceDeploymentStopType, Tag, TaskDefinitionField,
@@ -27,6 +28,11 @@ impl Aws {
         service: &str,
         call: Call,
     ) -> Result<Answer, CallError> {
+        let answer = self.carry_out(cluster, service, call).await;
+        Ok(self.weigh(answer)?)
+    }
+
+    async fn carry_out(&self, cluster: &str, service: &str, call: Call) -> Result<Answer, Error> {
         let answer = match call {
             Call::DescribeService => Answer::Service(self.service(cluster, service).await?),
             Call::RegisterTaskDefinition { document } => {
@@ -117,9 +123,15 @@ impl Aws {
         else {
             return Ok(Facts::default());
         };
+        let mut live = self.described(&view.task_definition).await?;
+        let tags = views::revision(&live).tags;
+        let document = live.get_mut("taskDefinition").map(Value::take);
+        let document = document
+            .ok_or_else(|| Error::incomplete("ecs:DescribeTaskDefinition", "task definition"))?;
         Ok(Facts {
-            primary_document: Some(self.task_definition(&view.task_definition).await?),
-            history: self.history(cluster, service).await?,
+            primary_document: Some(document),
+            primary_tags: tags,
+            history: self.history(cluster, service).await.or_else(unreadable)?,
             service: Some(view),
         })
     }
@@ -133,7 +145,7 @@ impl Aws {
         self.service_deployments(cluster, service, HISTORY).await
     }
 
-    /// DescribeServices for one service; none when it is unknown.
+    /// DescribeServices for one service; none when it is unknown, or its cluster is.
     pub async fn service(
         &self,
         cluster: &str,
@@ -147,7 +159,13 @@ impl Aws {
             .services(service)
             .send()
             .await;
-        let answer = answer.map_err(|error| Error::new(operation, &error))?;
+        let answer = match answer.map_err(|error| Error::new(operation, &error)) {
+            Ok(answer) => answer,
+            Err(error) if error.code.as_deref() == Some("ClusterNotFoundException") => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
         if let Some(found) = answer.services().first() {
             return Ok(Some(views::service(found)));
         }
@@ -251,14 +269,6 @@ impl Aws {
             .map_err(|error| Error::new("ecs:UntagResource", &error))
     }
 
-    /// ARN of a revision given as ARN or `family:revision`.
-    pub async fn revision_arn(&self, name: &str) -> Result<String, Error> {
-        let document = self.task_definition(name).await?;
-        let arn = document["taskDefinitionArn"].as_str();
-        arn.map(str::to_owned)
-            .ok_or_else(|| Error::incomplete("ecs:DescribeTaskDefinition", "ARN"))
-    }
-
     /// Image of one container of a task definition.
     pub async fn image_of(&self, arn: &str, container: &str) -> Result<Option<String>, Error> {
         let document = self.task_definition(arn).await?;
@@ -327,6 +337,8 @@ impl Aws {
             );
         }
         let answer = request
+            .customize()
+            .config_override(once())
             .send()
             .await
             .map_err(|error| Error::new(operation, &error))?;
@@ -351,6 +363,8 @@ impl Aws {
             .service(service)
             .task_definition(task_definition)
             .set_deployment_configuration(deployment_configuration(settings))
+            .customize()
+            .config_override(once())
             .send()
             .await;
         let answer = answer.map_err(|error| Error::new(operation, &error))?;
@@ -372,6 +386,17 @@ impl Aws {
             .map(|_| ())
             .map_err(|error| Error::new("ecs:StopServiceDeployment", &error))
     }
+}
+
+/// Without the permission to read the record of rollouts there is still the service itself.
+fn unreadable(error: Error) -> Result<Vec<ServiceDeploymentView>, Error> {
+    let denied = error.code.as_deref() == Some("AccessDeniedException");
+    if denied { Ok(Vec::new()) } else { Err(error) }
+}
+
+/// A request that the SDK makes once. Before a second attempt at a change of the service, whoever asked for it looks whether somebody else has deployed meanwhile.
+fn once() -> aws_sdk_ecs::config::Builder {
+    aws_sdk_ecs::config::Builder::default().retry_config(RetryConfig::disabled())
 }
 
 /// Only what the pipeline file names; none when it names nothing, so that nothing is sent.

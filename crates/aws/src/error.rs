@@ -7,8 +7,10 @@ use rollout::execute::CallError;
 /// What kind of error it is, as far as a caller acts on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// Throttled, timed out, not reachable, a server's fault: later the same call may go through.
+    /// Timed out, not reachable, a server's fault: later the same call may go through, and this one may have taken effect.
     Transient,
+    /// Throttled, no room, something else on its way: AWS did not do it, and may do it later.
+    Busy,
     /// There are no credentials, or AWS does not accept them.
     Credentials,
     /// AWS refuses the request.
@@ -37,18 +39,15 @@ impl Error {
             .raw_response()
             .map(|response| response.status().as_u16());
         let code = error.code().map(str::to_owned);
-        let kind = match (error, code.as_deref(), status) {
-            (SdkError::ServiceError(_), Some(code), _) if is_throttling(code) => {
-                ErrorKind::Transient
+        let kind = match error {
+            SdkError::ServiceError(_) => {
+                answered(code.as_deref(), error.message(), status.unwrap_or(500))
             }
-            (SdkError::ServiceError(_), Some(code), _) if is_credentials(code) => {
-                ErrorKind::Credentials
-            }
-            (SdkError::ServiceError(_), _, Some(500..) | None) => ErrorKind::Transient,
-            (SdkError::ServiceError(_) | SdkError::ConstructionFailure(_), ..) => {
-                ErrorKind::Refused
-            }
-            (SdkError::DispatchFailure(failure), ..) if failure.is_user() || failure.is_other() => {
+            SdkError::ConstructionFailure(_) => ErrorKind::Refused,
+            // A request that could not be made, for want of credentials as a rule. What the SDK takes for a fault of the connection has a kind: an answer that breaks off.
+            SdkError::DispatchFailure(failure)
+                if failure.is_user() || (failure.is_other() && failure.as_other().is_none()) =>
+            {
                 ErrorKind::Credentials
             }
             _ => ErrorKind::Transient,
@@ -72,12 +71,7 @@ impl Error {
         code: Option<String>,
         message: &str,
     ) -> Self {
-        let kind = match code.as_deref() {
-            Some(code) if is_throttling(code) => ErrorKind::Transient,
-            Some(code) if is_credentials(code) => ErrorKind::Credentials,
-            _ if status >= 500 => ErrorKind::Transient,
-            _ => ErrorKind::Refused,
-        };
+        let kind = answered(code.as_deref(), Some(message), status);
         let words = match (code.as_deref(), message) {
             (Some(code), "") => code.to_owned(),
             (Some(code), message) => format!("{code}: {message}"),
@@ -103,19 +97,31 @@ impl Error {
 impl From<Error> for CallError {
     fn from(error: Error) -> Self {
         Self {
-            transient: error.kind == ErrorKind::Transient,
+            transient: matches!(error.kind, ErrorKind::Transient | ErrorKind::Busy),
             // An answer with a code that is not a server's fault: AWS read the request and declined it.
-            declined: match &error.code {
-                Some(code) => error.kind != ErrorKind::Transient || code.contains("Throttl"),
-                None => false,
-            },
+            declined: error.code.is_some() && error.kind != ErrorKind::Transient,
             message: error.message,
         }
     }
 }
 
-/// Codes with which AWS's services ask for patience (AWS SDKs and Tools Reference Guide, "Retry behavior").
-fn is_throttling(code: &str) -> bool {
+/// What kind of error a service answered with.
+fn answered(code: Option<&str>, message: Option<&str>, status: u16) -> ErrorKind {
+    match code {
+        Some(code) if is_busy(code, message.unwrap_or_default()) => ErrorKind::Busy,
+        Some(code) if is_credentials(code) => ErrorKind::Credentials,
+        Some(
+            "ServerException" | "InternalFailure" | "RequestTimeout" | "RequestTimeoutException",
+        ) => ErrorKind::Transient,
+        _ if status >= 500 => ErrorKind::Transient,
+        _ => ErrorKind::Refused,
+    }
+}
+
+/// Codes with which AWS's services ask for patience (AWS SDKs and Tools Reference Guide, "Retry behavior"). The work was not begun.
+///
+/// ECS has one code for many things, and says of one of them only in words that it passes: two registrations of a family at once.
+fn is_busy(code: &str, message: &str) -> bool {
     code.contains("Throttl")
         || matches!(
             code,
@@ -123,9 +129,9 @@ fn is_throttling(code: &str) -> bool {
                 | "RequestLimitExceeded"
                 | "SlowDown"
                 | "LimitExceededException"
-                | "ServerException"
                 | "UpdateInProgressException"
         )
+        || (code == "ClientException" && message.contains("Too many concurrent attempts"))
 }
 
 fn is_credentials(code: &str) -> bool {

@@ -14,7 +14,7 @@ mod signed;
 mod tasks;
 mod views;
 
-pub use connect::{Access, Aws, Connection, Identity};
+pub use connect::{Access, Aws, Connection, Identity, Patience};
 pub use ecr::{Repository, Token};
 pub use error::{Error, ErrorKind};
 pub use logs::LogLine;

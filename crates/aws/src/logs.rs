@@ -91,17 +91,36 @@ impl Aws {
     }
 
     /// Lines of a log group since a time, oldest first. `streams` narrows it down; empty means all.
+    ///
+    /// Each stream is asked for alone: FilterLogEvents refuses a request as a whole when one of its streams is not there, and a container that has not written has none.
     pub async fn log_since(
         &self,
         group: &str,
         streams: &[String],
         since: u64,
     ) -> Result<Vec<LogLine>, Error> {
+        let mut lines = Vec::new();
+        if streams.is_empty() {
+            lines = self.log_pages(group, None, since).await?;
+        }
+        for stream in streams {
+            lines.extend(self.log_pages(group, Some(stream), since).await?);
+        }
+        lines.sort_by_key(|line| line.at);
+        Ok(lines)
+    }
+
+    async fn log_pages(
+        &self,
+        group: &str,
+        stream: Option<&String>,
+        since: u64,
+    ) -> Result<Vec<LogLine>, Error> {
         let mut pages = self
             .logs
             .filter_log_events()
             .log_group_name(group)
-            .set_log_stream_names((!streams.is_empty()).then(|| streams.to_vec()))
+            .set_log_stream_names(stream.map(|stream| vec![stream.clone()]))
             .start_time(i64::try_from(since).unwrap_or(i64::MAX))
             .into_paginator()
             .send();
@@ -131,7 +150,6 @@ impl Aws {
                 });
             }
         }
-        lines.sort_by_key(|line| line.at);
         Ok(lines)
     }
 

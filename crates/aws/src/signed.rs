@@ -15,11 +15,10 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use url::Url;
 
-use crate::connect::Aws;
-use crate::connect::is_plain;
+use crate::connect::{Aws, Patience, is_plain};
 use crate::error::{Error, ErrorKind};
 
-/// Longest wait for one answer.
+/// Longest wait for one answer, where nobody says that it should be less.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Credentials that end within this time are asked for anew.
 const MARGIN: Duration = Duration::from_mins(5);
@@ -33,6 +32,7 @@ pub(crate) struct Signed {
     region: String,
     endpoint: Option<String>,
     provider: Option<SharedCredentialsProvider>,
+    patience: Patience,
     credentials: Arc<Mutex<Option<Credentials>>>,
 }
 
@@ -74,12 +74,14 @@ pub(crate) const CLOUDWATCH: Api = Api {
 };
 
 impl Signed {
-    pub(crate) fn new(config: &SdkConfig) -> Self {
+    pub(crate) fn new(config: &SdkConfig, patience: Patience) -> Self {
         // An error means that there is one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut http = reqwest::Client::builder()
             .user_agent(concat!("longshore/", env!("CARGO_PKG_VERSION")))
-            .timeout(TIMEOUT);
+            // AWS has no redirects, and one of the service's own address is its answer: what it leads to, a page to sign in for example, proves nothing.
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(patience.attempt.min(TIMEOUT));
         if config.endpoint_url().is_some_and(is_plain) {
             // As in `connect`: reading this machine's certificates would take longer than all requests.
             http = http.tls_certs_only([]);
@@ -90,6 +92,7 @@ impl Signed {
             region: config.region().map(ToString::to_string).unwrap_or_default(),
             endpoint: config.endpoint_url().map(str::to_owned),
             provider: config.credentials_provider(),
+            patience,
             credentials: Arc::default(),
         }
     }
@@ -236,10 +239,11 @@ impl Signed {
             .provider
             .as_ref()
             .ok_or_else(|| none("there are no credentials".to_owned()))?;
-        let credentials = provider
-            .provide_credentials()
+        let found = tokio::time::timeout(self.patience.attempt, provider.provide_credentials());
+        let credentials = found
             .await
-            .map_err(|error| none(error.to_string()))?;
+            .map_err(|_| none("whoever has the credentials does not answer".to_owned()))?
+            .map_err(|error| none(crate::error::chain(&error)))?;
         *kept = Some(credentials.clone());
         Ok(credentials)
     }

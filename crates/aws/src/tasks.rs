@@ -1,5 +1,7 @@
 //! Tasks: run, stopped, listed, described.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride,
     DesiredStatus, LaunchType, NetworkConfiguration, TaskOverride,
@@ -13,6 +15,8 @@ use crate::views;
 
 /// Who started a task, in ECS's record; not a deployment of a service.
 const STARTED_BY: &str = "longshore";
+/// Tasks that ListTasks names in a page, and that DescribeTasks takes (Amazon ECS API Reference).
+const AT_ONCE: usize = 100;
 
 impl Aws {
     /// ListTasks and DescribeTasks of a service, running ones or stopped ones.
@@ -27,28 +31,34 @@ impl Aws {
         } else {
             DesiredStatus::Stopped
         };
-        // One page: 100 tasks, as many as DescribeTasks takes. ECS keeps stopped tasks for an hour only.
-        let listed = self
+        let mut arns = BTreeSet::new();
+        let mut pages = self
             .ecs
             .list_tasks()
             .cluster(cluster)
             .service_name(service)
             .desired_status(status)
-            .send()
-            .await;
-        let listed = listed.map_err(|error| Error::new("ecs:ListTasks", &error))?;
-        if listed.task_arns().is_empty() {
-            return Ok(Vec::new());
+            .into_paginator()
+            .items()
+            .send();
+        while let Some(arn) = pages.next().await {
+            arns.insert(arn.map_err(|error| Error::new("ecs:ListTasks", &error))?);
         }
-        let described = self
-            .ecs
-            .describe_tasks()
-            .cluster(cluster)
-            .set_tasks(listed.task_arns)
-            .send()
-            .await;
-        let described = described.map_err(|error| Error::new("ecs:DescribeTasks", &error))?;
-        Ok(described.tasks().iter().map(views::task).collect())
+        let arns: Vec<String> = arns.into_iter().collect();
+        let mut tasks = Vec::with_capacity(arns.len());
+        for chunk in arns.chunks(AT_ONCE) {
+            let described = self
+                .ecs
+                .describe_tasks()
+                .cluster(cluster)
+                .set_tasks(Some(chunk.to_vec()))
+                .send()
+                .await;
+            let described = described.map_err(|error| Error::new("ecs:DescribeTasks", &error))?;
+            // One that ECS has forgotten meanwhile is among the failures: it does not run, and has nothing to tell any more.
+            tasks.extend(described.tasks().iter().map(views::task));
+        }
+        Ok(tasks)
     }
 
     /// RunTask, one task. No room for it is an error that passes.
@@ -88,21 +98,25 @@ impl Aws {
         if let Some(task) = answer.tasks().first() {
             return Ok(Some(views::task(task)));
         }
-        match answer.failures().first() {
-            None => Ok(None),
-            Some(failure) => Err(Error {
-                // `RESOURCE:MEMORY`, `AGENT`, `Capacity is unavailable …`: there may be room later.
-                kind: ErrorKind::Transient,
-                code: None,
-                message: format!(
-                    "{operation}: no task was started: {} {}",
-                    failure.reason().unwrap_or_default(),
-                    failure.detail().unwrap_or_default()
-                )
-                .trim_end()
-                .to_owned(),
-            }),
-        }
+        let Some(failure) = answer.failures().first() else {
+            return Ok(None);
+        };
+        let reason = failure.reason().unwrap_or("no reason given");
+        // `RESOURCE:MEMORY`, `AGENT`, `Capacity is unavailable …`: there may be room later. What no machine of the cluster has does not come by waiting
+        // (Amazon ECS Developer Guide, "API failure reasons").
+        let kind = match reason {
+            "ATTRIBUTE" | "LOCATION" | "INACTIVE" | "MISSING" => ErrorKind::Refused,
+            _ => ErrorKind::Busy,
+        };
+        let message = format!(
+            "{operation}: no task was started: {reason} {}",
+            failure.detail().unwrap_or_default()
+        );
+        Err(Error {
+            kind,
+            code: Some(reason.to_owned()),
+            message: message.trim_end().to_owned(),
+        })
     }
 
     /// DescribeTasks of one task; none when ECS does not know it.

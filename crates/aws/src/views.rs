@@ -50,6 +50,10 @@ pub(crate) fn service(service: &Service) -> ServiceView {
                 })
             })
             .collect(),
+        classic_balancer: service
+            .load_balancers()
+            .iter()
+            .any(|balancer| balancer.load_balancer_name().is_some()),
     }
 }
 
@@ -156,12 +160,14 @@ pub(crate) fn task(task: &Task) -> TaskView {
         task_definition: text(task.task_definition_arn()),
         stop_code: task.stop_code().map(|code| code.as_str().to_owned()),
         stopped_reason: task.stopped_reason().map(str::to_owned),
+        started_at: task.started_at().map(|at| millis(Some(at))),
         stopped_at: task.stopped_at().map(|at| millis(Some(at))),
         containers: task
             .containers()
             .iter()
             .map(|container| ContainerView {
                 name: text(container.name()),
+                image: container.image().map(str::to_owned),
                 image_digest: container.image_digest().map(str::to_owned),
                 exit_code: container.exit_code(),
                 health: container

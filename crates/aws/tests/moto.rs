@@ -88,6 +88,7 @@ impl Moto {
                 key_id: "x".into(),
                 secret: "x".into(),
             }),
+            ..Connection::default()
         })
         .await
     }

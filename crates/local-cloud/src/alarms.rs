@@ -57,6 +57,8 @@ pub(crate) struct Alarms {
 #[serde(deny_unknown_fields)]
 struct Alarm {
     members: Map<String, Value>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
     configured_at: Millis,
     state: AlarmState,
     reason: String,
@@ -70,6 +72,7 @@ impl Alarm {
     fn new(members: Map<String, Value>, now: Millis) -> Self {
         Self {
             members,
+            tags: BTreeMap::new(),
             configured_at: now,
             state: AlarmState::InsufficientData,
             reason: "Unchecked: Initial alarm creation".to_owned(),
@@ -165,6 +168,14 @@ fn texts(list: &Value) -> Vec<&str> {
     list.filter_map(Value::as_str).collect()
 }
 
+fn tags(list: &Value) -> impl Iterator<Item = (String, String)> + '_ {
+    let list = list.as_array().into_iter().flatten();
+    list.filter_map(|tag| {
+        let text = |member: &str| tag[member].as_str().map(str::to_owned);
+        Some((text("Key")?, text("Value")?))
+    })
+}
+
 /// A number, which the query protocol writes as text.
 fn number(value: &Value) -> Option<f64> {
     value
@@ -242,6 +253,10 @@ impl Alarms {
                 self.generation += 1;
                 Ok((Value::Null, gone))
             }
+            "ListTagsForResource" | "TagResource" | "UntagResource" => {
+                let answer = self.resource_tags(operation, request, place)?;
+                Ok((answer, Vec::new()))
+            }
             _ => Err(ApiError::new(
                 "InvalidAction",
                 format!("Could not find operation {operation} for version 2010-08-01."),
@@ -276,10 +291,44 @@ impl Alarms {
         let alarm = self
             .by_name
             .entry(name.to_owned())
-            .or_insert_with(|| Alarm::new(Map::new(), now));
+            .or_insert_with(|| Alarm {
+                // Tags are for an alarm that is made; TagResource changes those of one that is there.
+                tags: tags(&request["Tags"]).collect(),
+                ..Alarm::new(Map::new(), now)
+            });
         alarm.members = members;
         alarm.configured_at = now;
         Ok((name.to_owned(), alarm.state))
+    }
+
+    fn resource_tags(
+        &mut self,
+        operation: &str,
+        request: &Value,
+        place: &Place,
+    ) -> Result<Value, ApiError> {
+        let arn = required(request, "ResourceARN")?;
+        let alarm = arn
+            .strip_prefix(&place.arn("cloudwatch", "alarm:"))
+            .and_then(|name| self.by_name.get_mut(name))
+            .ok_or_else(|| ApiError {
+                status: 404,
+                code: "ResourceNotFoundException",
+                message: format!("There is no alarm {arn}"),
+            })?;
+        if operation == "ListTagsForResource" {
+            let tags = alarm.tags.iter();
+            let list: Vec<Value> = tags
+                .map(|(key, value)| json!({"Key": key, "Value": value}))
+                .collect();
+            return Ok(json!({"Tags": list}));
+        }
+        alarm.tags.extend(tags(&request["Tags"]));
+        let gone = texts(&request["TagKeys"]);
+        alarm.tags.retain(|key, _| !gone.contains(&key.as_str()));
+        self.generation += 1;
+        // These operations have an output without members.
+        Ok(json!({}))
     }
 
     fn describe(&self, request: &Value, place: &Place) -> Result<Value, ApiError> {
@@ -368,5 +417,32 @@ mod tests {
         assert_eq!(ask("SetAlarmState", wrong, 0), Err("ValidationError"));
         let (_, gone) = ask("DeleteAlarms", json!({"AlarmNames": ["errors"]}), 0).unwrap();
         assert_eq!(gone, [("errors".to_owned(), AlarmState::Ok)]);
+    }
+
+    #[test]
+    fn an_alarm_keeps_the_tags_that_it_was_made_with() {
+        let mut alarms = Alarms::default();
+        let mut ask = |operation: &str, request: Value| {
+            let answer = alarms.apply(operation, &request, &place(), 0);
+            answer.map(|(answer, _)| answer).map_err(|error| error.code)
+        };
+        let put = |value: &str| json!({"AlarmName": "errors", "ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1, "Tags": [{"Key": "a", "Value": value}]});
+        let arn = "arn:aws:cloudwatch:us-east-1:000000000000:alarm:errors";
+        ask("PutMetricAlarm", put("b")).unwrap();
+        ask("PutMetricAlarm", put("c")).unwrap();
+        let tag = json!({"ResourceARN": arn, "Tags": [{"Key": "d", "Value": "e"}]});
+        ask("TagResource", tag).unwrap();
+        let listed = ask("ListTagsForResource", json!({"ResourceARN": arn}));
+        let both = json!([{"Key": "a", "Value": "b"}, {"Key": "d", "Value": "e"}]);
+        assert_eq!(listed.unwrap()["Tags"], both);
+        ask(
+            "UntagResource",
+            json!({"ResourceARN": arn, "TagKeys": ["a"]}),
+        )
+        .unwrap();
+        let listed = ask("ListTagsForResource", json!({"ResourceARN": arn}));
+        assert_eq!(listed.unwrap()["Tags"], json!([both[1]]));
+        let none = ask("ListTagsForResource", json!({"ResourceARN": "other"}));
+        assert_eq!(none, Err("ResourceNotFoundException"));
     }
 }

@@ -10,6 +10,8 @@ use crate::ecs::{Ecs, TargetGroup, TargetHealth};
 use crate::error::ApiError;
 use crate::place::Place;
 
+mod attributes;
+
 /// The address of the balancers.
 const HOST: &str = "127.0.0.1";
 
@@ -29,6 +31,11 @@ impl Balancers<'_> {
             "DescribeTargetHealth" => self.target_health(request),
             "DescribeLoadBalancers" => self.load_balancers(request),
             "DescribeListeners" => self.listeners(request),
+            "DescribeTargetGroupAttributes" => self.target_group_attributes(request),
+            "DescribeLoadBalancerAttributes" => self.load_balancer_attributes(request),
+            "DescribeListenerAttributes" => self.listener_attributes(request),
+            "DescribeRules" => self.rules(request),
+            "DescribeTags" => self.tags(request),
             _ => Err(ApiError::new(
                 "InvalidAction",
                 format!("Could not find operation {operation} for version 2015-12-01."),
@@ -128,14 +135,7 @@ impl Balancers<'_> {
         let listeners: Vec<Value> = self
             .ecs
             .target_groups()
-            .map(|(arn, group)| {
-                let balancer = balancer_arn(arn, group);
-                let listener = format!(
-                    "{}/listener",
-                    balancer.replacen(":loadbalancer/", ":listener/", 1)
-                );
-                (arn, balancer, listener)
-            })
+            .map(|(arn, group)| (arn, balancer_arn(arn, group), listener_arn(arn, group)))
             .filter(|(_, known, listener)| {
                 balancer.is_none_or(|balancer| balancer == known)
                     && (wanted.is_empty() || wanted.contains(&listener.as_str()))
@@ -213,6 +213,15 @@ fn balancer_arn(target_group: &str, group: &TargetGroup) -> String {
     format!("{before}:loadbalancer/app/{}/{id}", group.name)
 }
 
+/// `…:listener/app/name/id/listener`.
+fn listener_arn(target_group: &str, group: &TargetGroup) -> String {
+    let balancer = balancer_arn(target_group, group);
+    format!(
+        "{}/listener",
+        balancer.replacen(":loadbalancer/", ":listener/", 1)
+    )
+}
+
 fn target(target: &TargetHealth) -> Value {
     let (reason, description) = match target.state.as_str() {
         "initial" => (
@@ -240,3 +249,6 @@ fn target(target: &TargetHealth) -> Value {
         "TargetHealth": health,
     })
 }
+
+#[cfg(test)]
+mod tests;

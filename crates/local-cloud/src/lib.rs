@@ -24,6 +24,7 @@ pub mod place;
 pub mod postgres;
 mod random;
 pub mod runner;
+mod scaling;
 pub mod secrets;
 mod services;
 pub mod sigv4;

@@ -14,10 +14,11 @@ use crate::place::{Place, page, parse, seconds};
 use crate::random::LETTERS;
 use crate::task::Millis;
 
+mod password;
+mod versions;
+
 const INVALID: &str = "InvalidParameterException";
 const DAY: Millis = 24 * 60 * 60 * 1000;
-const CURRENT: &str = "AWSCURRENT";
-const PREVIOUS: &str = "AWSPREVIOUS";
 
 /// All secrets of the account.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub struct Secrets {
 struct Secret {
     arn: String,
     description: Option<String>,
+    /// The key that is named for it; there is no encryption here.
+    #[serde(default)]
+    kms_key_id: Option<String>,
     tags: BTreeMap<String, String>,
     created_at: Millis,
     changed_at: Millis,
@@ -66,12 +70,44 @@ struct Sent {
     client_request_token: Option<String>,
     secret_string: Option<String>,
     secret_binary: Option<String>,
+    version_stages: Option<Vec<String>>,
+}
+
+impl Sent {
+    fn has_value(&self) -> bool {
+        self.secret_string.is_some() || self.secret_binary.is_some()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tag {
+    key: String,
+    value: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Named {
     secret_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Filter {
+    key: String,
+    values: Vec<String>,
+}
+
+impl Filter {
+    /// Whether a name begins with one of the values; `!` in front of a value means the opposite.
+    fn takes(&self, name: &str) -> bool {
+        let mut values = self.values.iter();
+        values.any(|value| match value.strip_prefix('!') {
+            Some(value) => !name.starts_with(value),
+            None => name.starts_with(value.as_str()),
+        })
+    }
 }
 
 impl Secrets {
@@ -115,15 +151,14 @@ impl Secrets {
         match operation {
             "CreateSecret" => self.create(request, place, now),
             "PutSecretValue" => self.put(request, now),
-            "UpdateSecret" => {
-                let mut answer = self.put(request, now)?;
-                // The one answers with its labels, the other does not.
-                if let Some(members) = answer.as_object_mut() {
-                    members.remove("VersionStages");
-                }
-                Ok(answer)
-            }
+            "UpdateSecret" => self.update(request, now),
             "GetSecretValue" => self.get(request),
+            "BatchGetSecretValue" => self.batch_get(request),
+            "ListSecretVersionIds" => self.list_versions(request),
+            "UpdateSecretVersionStage" => self.move_label(request, now),
+            "GetResourcePolicy" => self.resource_policy(request),
+            "GetRandomPassword" => password::random(request),
+            "TagResource" | "UntagResource" => self.change_tags(request),
             "DescribeSecret" => self.describe(request),
             "ListSecrets" => self.list(request),
             "DeleteSecret" => self.delete(request, now),
@@ -138,19 +173,14 @@ impl Secrets {
         struct Request {
             name: String,
             description: Option<String>,
+            kms_key_id: Option<String>,
             #[serde(default)]
             tags: Vec<Tag>,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Tag {
-            key: String,
-            value: String,
         }
         let sent: Sent = parse(request, INVALID)?;
         let request: Request = parse(request, INVALID)?;
         let name = request.name;
-        let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte);
+        let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@!-".contains(&byte);
         if name.is_empty() || name.len() > 512 || !name.bytes().all(letters) {
             return Err(ApiError::new(
                 INVALID,
@@ -176,6 +206,7 @@ impl Secrets {
                 &format!("secret:{name}-{}", suffix(&name, now)),
             ),
             description: request.description,
+            kms_key_id: request.kms_key_id,
             tags: request
                 .tags
                 .into_iter()
@@ -187,7 +218,7 @@ impl Secrets {
             versions: BTreeMap::new(),
         };
         let mut answer = json!({"ARN": secret.arn, "Name": name});
-        if sent.secret_string.is_some() || sent.secret_binary.is_some() {
+        if sent.has_value() {
             answer["VersionId"] = secret.add(&name, sent, now)?.into();
         }
         self.secrets.insert(name, secret);
@@ -201,10 +232,43 @@ impl Secrets {
         let name = self.readable(&id.secret_id)?.0.to_owned();
         let secret = self.secrets.get_mut(&name).ok_or_else(not_found)?;
         let version = secret.add(&name, sent, now)?;
+        let stages = &secret.versions[&version].stages;
+        let answer =
+            json!({"ARN": secret.arn, "Name": name, "VersionId": version, "VersionStages": stages});
         self.generation += 1;
-        Ok(
-            json!({"ARN": secret.arn, "Name": name, "VersionId": version, "VersionStages": [CURRENT]}),
-        )
+        Ok(answer)
+    }
+
+    /// Changes what is given; a value makes a new version, which becomes the current one.
+    fn update(&mut self, request: &Value, now: Millis) -> Result<Value, ApiError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Request {
+            secret_id: String,
+            description: Option<String>,
+            kms_key_id: Option<String>,
+        }
+        let sent = Sent {
+            // It knows no labels.
+            version_stages: None,
+            ..parse(request, INVALID)?
+        };
+        let request: Request = parse(request, INVALID)?;
+        let name = self.readable(&request.secret_id)?.0.to_owned();
+        let secret = self.secrets.get_mut(&name).ok_or_else(not_found)?;
+        let mut answer = json!({"ARN": secret.arn, "Name": name});
+        if sent.has_value() {
+            answer["VersionId"] = secret.add(&name, sent, now)?.into();
+        }
+        if request.description.is_some() {
+            secret.description = request.description;
+        }
+        if request.kms_key_id.is_some() {
+            secret.kms_key_id = request.kms_key_id;
+        }
+        secret.changed_at = now;
+        self.generation += 1;
+        Ok(answer)
     }
 
     fn get(&self, request: &Value) -> Result<Value, ApiError> {
@@ -216,11 +280,22 @@ impl Secrets {
             version_stage: Option<String>,
         }
         let request: Request = parse(request, INVALID)?;
-        let (name, secret) = self.readable(&request.secret_id)?;
-        let (id, version) = secret.version(
+        self.read(
+            &request.secret_id,
             request.version_stage.as_deref(),
             request.version_id.as_deref(),
-        )?;
+        )
+    }
+
+    /// A value with all that goes with it.
+    fn read(
+        &self,
+        id: &str,
+        stage: Option<&str>,
+        version: Option<&str>,
+    ) -> Result<Value, ApiError> {
+        let (name, secret) = self.readable(id)?;
+        let (id, version) = secret.version(stage, version)?;
         let mut out = json!({
             "ARN": secret.arn,
             "Name": name,
@@ -260,37 +335,10 @@ impl Secrets {
             max_results: Option<usize>,
             next_token: Option<String>,
         }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Filter {
-            key: String,
-            values: Vec<String>,
-        }
         let request: Request = parse(request, INVALID)?;
-        if let Some(filter) = request.filters.iter().find(|filter| filter.key != "name") {
-            return Err(ApiError::new(
-                INVALID,
-                format!(
-                    "The local cloud filters secrets by name, not by {}.",
-                    filter.key
-                ),
-            ));
-        }
         let all = self
-            .secrets
-            .iter()
+            .filtered(&request.filters)?
             .filter(|(_, secret)| secret.deleted_from.is_none() || request.include_planned_deletion)
-            .filter(|(name, _)| {
-                request.filters.iter().all(|filter| {
-                    filter
-                        .values
-                        .iter()
-                        .any(|value| match value.strip_prefix('!') {
-                            Some(value) => !name.starts_with(value),
-                            None => name.starts_with(value.as_str()),
-                        })
-                })
-            })
             .map(|(name, secret)| secret.describe(name))
             .collect();
         let size = request.max_results.unwrap_or(100);
@@ -301,6 +349,26 @@ impl Secrets {
             out["NextToken"] = token.into();
         }
         Ok(out)
+    }
+
+    /// The secrets that all filters let through.
+    fn filtered<'a>(
+        &'a self,
+        filters: &'a [Filter],
+    ) -> Result<impl Iterator<Item = (&'a String, &'a Secret)>, ApiError> {
+        if let Some(filter) = filters.iter().find(|filter| filter.key != "name") {
+            return Err(ApiError::new(
+                INVALID,
+                format!(
+                    "The local cloud filters secrets by name, not by {}.",
+                    filter.key
+                ),
+            ));
+        }
+        Ok(self
+            .secrets
+            .iter()
+            .filter(|(name, _)| filters.iter().all(|filter| filter.takes(name))))
     }
 
     fn delete(&mut self, request: &Value, now: Millis) -> Result<Value, ApiError> {
@@ -380,72 +448,6 @@ impl Secrets {
 }
 
 impl Secret {
-    /// Adds a version, which becomes the current one; its id. The same token and value again change nothing.
-    fn add(&mut self, name: &str, sent: Sent, now: Millis) -> Result<String, ApiError> {
-        if sent.secret_string.is_some() == sent.secret_binary.is_some() {
-            return Err(ApiError::new(
-                INVALID,
-                "You must provide either SecretString or SecretBinary.",
-            ));
-        }
-        let id = sent.client_request_token.unwrap_or_else(|| {
-            let count = self.versions.len();
-            hex::encode(&Sha256::digest(format!("{name} {now} {count}"))[..16])
-        });
-        if let Some(known) = self.versions.get(&id) {
-            return if known.string == sent.secret_string && known.binary == sent.secret_binary {
-                Ok(id)
-            } else {
-                Err(ApiError::new(
-                    "ResourceExistsException",
-                    "You can't use ClientRequestToken because that value is already in use for a version of this secret with another value.",
-                ))
-            };
-        }
-        for version in self.versions.values_mut() {
-            let was_current = version.stages.iter().any(|stage| stage == CURRENT);
-            version.stages.retain(|s| s != CURRENT && s != PREVIOUS);
-            if was_current {
-                version.stages.push(PREVIOUS.to_owned());
-            }
-        }
-        // Versions without a label are deprecated; Secrets Manager drops them in time.
-        self.versions
-            .retain(|_, version| !version.stages.is_empty());
-        self.versions.insert(
-            id.clone(),
-            Version {
-                stages: vec![CURRENT.to_owned()],
-                string: sent.secret_string,
-                binary: sent.secret_binary,
-                created_at: now,
-            },
-        );
-        self.changed_at = now;
-        Ok(id)
-    }
-
-    fn version(&self, stage: Option<&str>, id: Option<&str>) -> Result<(&str, &Version), ApiError> {
-        let wanted = stage.or(if id.is_none() { Some(CURRENT) } else { None });
-        self.versions
-            .iter()
-            .find(|(known, version)| {
-                id.is_none_or(|id| id == known.as_str())
-                    && wanted.is_none_or(|stage| version.stages.iter().any(|s| s == stage))
-            })
-            .map(|(id, version)| (id.as_str(), version))
-            .ok_or_else(|| {
-                let what = match (wanted, id) {
-                    (_, Some(id)) => format!("VersionId: {id}"),
-                    (stage, None) => format!("staging label: {}", stage.unwrap_or_default()),
-                };
-                ApiError::new(
-                    "ResourceNotFoundException",
-                    format!("Secrets Manager can't find the specified secret value for {what}"),
-                )
-            })
-    }
-
     fn describe(&self, name: &str) -> Value {
         let tags: Vec<Value> = self
             .tags
@@ -461,6 +463,9 @@ impl Secret {
         });
         if let Some(description) = &self.description {
             out["Description"] = description.as_str().into();
+        }
+        if let Some(key) = &self.kms_key_id {
+            out["KmsKeyId"] = key.as_str().into();
         }
         if let Some(at) = self.deleted_from {
             out["DeletedDate"] = seconds(at);

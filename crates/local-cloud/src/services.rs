@@ -12,6 +12,7 @@ pub(crate) enum Service {
     Iam,
     CloudWatch,
     Balancing,
+    Scaling,
 }
 
 /// The names of a service.
@@ -34,7 +35,7 @@ pub(crate) struct Names {
 }
 
 impl Service {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Ecs,
         Self::Ecr,
         Self::Ssm,
@@ -44,6 +45,7 @@ impl Service {
         Self::Iam,
         Self::CloudWatch,
         Self::Balancing,
+        Self::Scaling,
     ];
 
     pub(crate) const fn names(self) -> Names {
@@ -88,6 +90,12 @@ impl Service {
                 "elasticloadbalancing",
                 "2015-12-01",
                 "Elastic Load Balancing",
+            ),
+            Self::Scaling => names(
+                "application-autoscaling",
+                "AnyScaleFrontendService",
+                "Application Auto Scaling",
+                "InternalServiceException",
             ),
         }
     }

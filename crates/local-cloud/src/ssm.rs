@@ -1,6 +1,6 @@
 //! SSM's Parameter Store: strings by name, with their versions.
 //!
-//! Documented in the AWS Systems Manager API reference. A `SecureString` is kept as it is, in a file that only its owner reads: there is no key management here.
+//! Documented in the AWS Systems Manager API reference. Parameters of the advanced tier cost and have policies there; here they may only be larger. A `SecureString` is kept as it is, in a file that only its owner reads: there is no key management here.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,9 +9,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
-use crate::identity::owner_arn;
 use crate::place::{Place, page, parse, seconds};
 use crate::task::Millis;
+
+mod filters;
+mod limits;
+mod metadata;
+mod resource_tags;
+
+use filters::Filter;
+use limits::{Tier, most};
 
 const INVALID: &str = "ValidationException";
 /// How many versions of a parameter are kept, as SSM does.
@@ -30,6 +37,14 @@ pub struct Ssm {
 #[serde(deny_unknown_fields)]
 struct Parameter {
     description: Option<String>,
+    /// What values must match.
+    #[serde(default)]
+    allowed_pattern: Option<String>,
+    /// The key that is named for it; there is no encryption here.
+    #[serde(default)]
+    key_id: Option<String>,
+    #[serde(default)]
+    tier: Tier,
     tags: BTreeMap<String, String>,
     /// The oldest first; never empty.
     versions: Vec<Version>,
@@ -96,6 +111,10 @@ impl Ssm {
             "GetParameters" => self.get_many(request, place),
             "GetParametersByPath" => self.get_by_path(request, place),
             "DescribeParameters" => self.describe(request, place),
+            "GetParameterHistory" => self.history(request, place),
+            "ListTagsForResource" | "AddTagsToResource" | "RemoveTagsFromResource" => {
+                self.resource_tags(operation, request)
+            }
             "DeleteParameter" => self.delete(request),
             "DeleteParameters" => self.delete_many(request),
             _ => Err(ApiError::unknown_operation("SSM", operation)),
@@ -121,23 +140,20 @@ impl Ssm {
             #[serde(rename = "Type")]
             kind: Option<String>,
             description: Option<String>,
+            allowed_pattern: Option<String>,
+            key_id: Option<String>,
+            tier: Option<String>,
             #[serde(default)]
             overwrite: bool,
             #[serde(default)]
             tags: Vec<Tag>,
         }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Tag {
-            key: String,
-            value: String,
-        }
         let request: Request = parse(request, INVALID)?;
         check_name(&request.name)?;
-        if request.value.is_empty() || request.value.len() > 8192 {
+        if request.overwrite && !request.tags.is_empty() {
             return Err(ApiError::new(
                 INVALID,
-                "The value of a parameter must have 1 to 8192 bytes.",
+                "Invalid request: tags and overwrite can't be used together. To create a parameter with tags, please remove overwrite flag. To update tags for an existing parameter, please use AddTagsToResource or RemoveTagsFromResource.",
             ));
         }
         let known = self.parameters.get(&request.name);
@@ -167,14 +183,33 @@ impl Ssm {
             }
         };
         let number = last.map_or(1, |last| last.number + 1);
+        let tier = Tier::of(
+            request.tier.as_deref(),
+            known.map(|parameter| parameter.tier),
+            &request.value,
+        )?;
+        let pattern = request.allowed_pattern.as_deref();
+        let pattern =
+            pattern.or_else(|| known.and_then(|parameter| parameter.allowed_pattern.as_deref()));
+        limits::check_value(&request.value, pattern)?;
         let parameter = self
             .parameters
             .entry(request.name)
             .or_insert_with(|| Parameter {
                 description: None,
+                allowed_pattern: None,
+                key_id: None,
+                tier,
                 tags: BTreeMap::new(),
                 versions: Vec::new(),
             });
+        parameter.tier = tier;
+        if request.allowed_pattern.is_some() {
+            parameter.allowed_pattern = request.allowed_pattern;
+        }
+        if request.key_id.is_some() {
+            parameter.key_id = request.key_id;
+        }
         if request.description.is_some() {
             parameter.description = request.description;
         }
@@ -190,7 +225,7 @@ impl Ssm {
             parameter.versions.remove(0);
         }
         self.generation += 1;
-        Ok(json!({"Version": number, "Tier": "Standard"}))
+        Ok(json!({"Version": number, "Tier": tier}))
     }
 
     fn get(&self, request: &Value, place: &Place) -> Result<Value, ApiError> {
@@ -242,95 +277,38 @@ impl Ssm {
             recursive: bool,
             #[serde(default)]
             with_decryption: bool,
+            #[serde(default)]
+            parameter_filters: Vec<Filter>,
             max_results: Option<usize>,
             next_token: Option<String>,
         }
         let request: Request = parse(request, INVALID)?;
+        let size = most(request.max_results, 10)?;
+        for filter in &request.parameter_filters {
+            if !["Type", "KeyId", "Label"].contains(&filter.key.as_str()) {
+                return Err(filters::bad_key(&filter.key, "[Type|KeyId|Label]"));
+            }
+        }
         if !request.path.starts_with('/') {
             return Err(ApiError::new(
                 INVALID,
                 "The parameter path must begin with a slash (/).",
             ));
         }
-        let prefix = format!("{}/", request.path.trim_end_matches('/'));
-        let all = self
-            .parameters
-            .keys()
-            .filter(|name| {
-                name.strip_prefix(&prefix)
-                    .is_some_and(|rest| request.recursive || !rest.contains('/'))
-            })
-            .filter_map(|name| self.find(name))
-            .map(|found| answer(found, request.with_decryption, place))
-            .collect();
-        let size = request.max_results.unwrap_or(10);
-        let token = request.next_token.as_deref();
-        let (part, token) = page(all, token, size, "InvalidNextToken")?;
-        Ok(with_token(json!({"Parameters": part}), token))
-    }
-
-    fn describe(&self, request: &Value, place: &Place) -> Result<Value, ApiError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Request {
-            #[serde(default)]
-            parameter_filters: Vec<Filter>,
-            max_results: Option<usize>,
-            next_token: Option<String>,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Filter {
-            key: String,
-            option: Option<String>,
-            #[serde(default)]
-            values: Vec<String>,
-        }
-        let request: Request = parse(request, INVALID)?;
+        let way = if request.recursive {
+            "Recursive"
+        } else {
+            "OneLevel"
+        };
         let mut all = Vec::new();
         for (name, parameter) in &self.parameters {
-            let Some(version) = parameter.versions.last() else {
-                continue;
-            };
-            let mut wanted = true;
-            for filter in &request.parameter_filters {
-                let text = match filter.key.as_str() {
-                    "Name" => name.clone(),
-                    "Type" => format!("{:?}", version.kind),
-                    other => {
-                        return Err(ApiError::new(
-                            "InvalidFilterKey",
-                            format!(
-                                "The local cloud filters parameters by Name and Type, not by {other}."
-                            ),
-                        ));
-                    }
-                };
-                wanted &= filter.values.iter().any(|value| match &filter.option {
-                    Some(option) if option == "BeginsWith" => text.starts_with(value),
-                    Some(option) if option == "Contains" => text.contains(value),
-                    _ => text == *value,
-                });
-            }
-            if wanted {
-                let mut one = json!({
-                    "Name": name,
-                    "ARN": arn(name, place),
-                    "Type": version.kind,
-                    "LastModifiedDate": seconds(version.at),
-                    "LastModifiedUser": owner_arn(place),
-                    "Version": version.number,
-                    "Tier": "Standard",
-                    "Policies": [],
-                    "DataType": "text",
-                });
-                if let Some(description) = &parameter.description {
-                    one["Description"] = description.as_str().into();
-                }
-                all.push(one);
+            if filters::is_below(&request.path, name, way)
+                && parameter.passes(name, &request.parameter_filters)?
+                && let Some(found) = self.find(name)
+            {
+                all.push(answer(found, request.with_decryption, place));
             }
         }
-        let size = request.max_results.unwrap_or(50);
         let token = request.next_token.as_deref();
         let (part, token) = page(all, token, size, "InvalidNextToken")?;
         Ok(with_token(json!({"Parameters": part}), token))
@@ -423,18 +401,10 @@ fn answer(
     decrypt: bool,
     place: &Place,
 ) -> Value {
-    let value = if version.kind == Kind::SecureString && !decrypt {
-        // What stands for the ciphertext tells nothing of the value.
-        use base64::Engine as _;
-        let opaque = format!("encrypted: {name} version {}", version.number);
-        base64::engine::general_purpose::STANDARD.encode(opaque)
-    } else {
-        version.value.clone()
-    };
     let mut out = json!({
         "Name": name,
         "Type": version.kind,
-        "Value": value,
+        "Value": shown(name, version, decrypt),
         "Version": version.number,
         "LastModifiedDate": seconds(version.at),
         "ARN": arn(name, place),
@@ -444,6 +414,24 @@ fn answer(
         out["Selector"] = selector.into();
     }
     out
+}
+
+/// A version's value; what stands for the ciphertext of a secure one tells nothing of the value.
+fn shown(name: &str, version: &Version, decrypt: bool) -> String {
+    if version.kind == Kind::SecureString && !decrypt {
+        use base64::Engine as _;
+        let opaque = format!("encrypted: {name} version {}", version.number);
+        base64::engine::general_purpose::STANDARD.encode(opaque)
+    } else {
+        version.value.clone()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tag {
+    key: String,
+    value: String,
 }
 
 fn check_name(name: &str) -> Result<(), ApiError> {

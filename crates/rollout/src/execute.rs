@@ -19,6 +19,7 @@ mod watch;
 
 use std::collections::{BTreeSet, VecDeque};
 
+pub(crate) use change::GUARD_TAG;
 pub use cloud::{Answer, Call, CallError, Cloud};
 pub use event::{End, Ended, Event};
 use serde_json::Value;
@@ -42,6 +43,10 @@ const BUDGET: usize = 120;
 /// Moments that a timeline holds at most, and the tasks and events that are kept beside it.
 const MOST_MOMENTS: usize = 200;
 
+/// What is said of a release that no task has shown to work.
+const NONE_RAN: &str =
+    "the service wants no tasks (its desired count is 0): none of this release has run";
+
 /// Carries out a plan, and tells what happens on the way.
 pub async fn execute<C: Cloud>(plan: &Plan, cloud: &C, tell: &mut dyn FnMut(Event)) -> Ended {
     let mut execution = Execution {
@@ -51,6 +56,9 @@ pub async fn execute<C: Cloud>(plan: &Plan, cloud: &C, tell: &mut dyn FnMut(Even
         document: None,
         told: BTreeSet::new(),
         failed: BTreeSet::new(),
+        failed_at: None,
+        empty: false,
+        reasons: BTreeSet::new(),
         progress: String::new(),
         stage: None,
         before: None,
@@ -83,6 +91,12 @@ struct Execution<'a, C> {
     told: BTreeSet<(Millis, String)>,
     /// Tasks whose failure was told, by ARN.
     failed: BTreeSet<String>,
+    /// When the last of these was seen.
+    failed_at: Option<Millis>,
+    /// Whether the service wanted no tasks when its deployment was done.
+    empty: bool,
+    /// The reasons that were told, each once in full.
+    reasons: BTreeSet<String>,
     /// The progress that was told last.
     progress: String,
     /// The lifecycle stage that was told last.
@@ -142,6 +156,11 @@ impl<C: Cloud> Execution<'_, C> {
         match result {
             Ok(()) => {
                 self.ended.end = End::Succeeded;
+                if self.empty {
+                    self.ended.none_ran = true;
+                    self.say(Event::Note(NONE_RAN.to_owned()));
+                }
+                self.keep_proof(&watched.task_definition).await;
                 self.ended.live = Some(watched.task_definition);
                 self.say(Event::Succeeded);
             }

@@ -34,6 +34,8 @@ pub struct ServiceView {
     pub placement: Placement,
     /// Target groups that its tasks are registered with.
     pub balancers: Vec<BalancerView>,
+    /// Whether requests come from a Classic Load Balancer, which has no target groups.
+    pub classic_balancer: bool,
 }
 
 /// A service's `deploymentConfiguration`, as far as decisions need it.
@@ -102,6 +104,8 @@ pub struct AlarmView {
     pub state: String,
     /// AWS's words about the state.
     pub reason: String,
+    /// Since when it is in that state, by AWS's clock; none when AWS left it out.
+    pub since: Option<Millis>,
 }
 
 impl ServiceView {
@@ -133,8 +137,19 @@ impl ServiceView {
                 .any(|event| event.message.contains(&words))
     }
 
+    /// Who carries the deployments out, when it is not ECS itself.
+    pub fn foreign_controller(&self) -> Option<&str> {
+        self.controller.as_deref().filter(|one| *one != "ECS")
+    }
+
     /// Whether a deployment has not ended yet.
+    ///
+    /// One that ECS has given up without going back stays beside those before it, and nothing of that moves any more.
     pub fn in_flight(&self) -> bool {
+        let primary = self.primary();
+        if primary.is_some_and(|primary| primary.rollout_state == Some(RolloutState::Failed)) {
+            return false;
+        }
         self.deployments.len() > 1
             || self
                 .deployments
@@ -205,6 +220,8 @@ pub struct TaskView {
     pub stop_code: Option<String>,
     /// ECS's words about why it stopped.
     pub stopped_reason: Option<String>,
+    /// When all its containers ran.
+    pub started_at: Option<Millis>,
     /// When it stopped.
     pub stopped_at: Option<Millis>,
     /// Its containers.
@@ -223,7 +240,9 @@ impl TaskView {
 pub struct ContainerView {
     /// Its name.
     pub name: String,
-    /// Digest of the image that it really runs.
+    /// The image as the task definition names it.
+    pub image: Option<String>,
+    /// Digest of the image that it really runs. ECS leaves it out for some registries, and before the container runs.
     pub image_digest: Option<String>,
     /// Exit code, when it has ended.
     pub exit_code: Option<i32>,
@@ -279,11 +298,22 @@ pub struct Facts {
     pub service: Option<ServiceView>,
     /// The PRIMARY's task definition, as DescribeTaskDefinition answers.
     pub primary_document: Option<Value>,
+    /// That revision's tags.
+    pub primary_tags: BTreeMap<String, String>,
     /// Service deployments, newest first.
     pub history: Vec<ServiceDeploymentView>,
 }
 
 impl Facts {
+    /// Whether something is on its way that a deployment would have to wait for, a return of ECS's own included.
+    pub fn busy(&self) -> bool {
+        let returning = self
+            .history
+            .first()
+            .is_some_and(ServiceDeploymentView::rolling_back);
+        returning || self.service.as_ref().is_some_and(ServiceView::in_flight)
+    }
+
     /// ARN of the revision that serves: that of the deployment that completed, not simply the PRIMARY's, which may be a release that is just failing.
     pub fn serving(&self) -> Option<&str> {
         let service = self.service.as_ref()?;

@@ -11,5 +11,7 @@ pub mod next;
 pub mod plan;
 pub mod preflight;
 pub mod receipt;
+pub mod tail;
+mod threshold;
 pub mod verdict;
 pub mod words;

@@ -44,8 +44,10 @@ pub fn is_secret_name(name: &str) -> bool {
     NAMES.iter().any(|part| name.contains(part))
 }
 
-/// The text with what looks like a secret hidden.
+/// The text with what looks like a secret hidden, and on one line: what a program writes must not move a reader's cursor, nor begin a line that a CI system takes for a command.
 pub fn mask(text: &str) -> String {
+    let text = text.replace(char::is_control, " ");
+    let text = text.as_str();
     if text.contains("PRIVATE KEY-----") {
         return format!("{HIDDEN} (a private key)");
     }
@@ -179,6 +181,11 @@ mod tests {
         ] {
             assert_eq!(mask(text), shown);
         }
+    }
+
+    #[test]
+    fn a_text_stays_on_its_line() {
+        assert_eq!(mask("a\tb\n::error::c\r\u{1b}[2Jd"), "a b ::error::c  [2Jd");
     }
 
     #[test]

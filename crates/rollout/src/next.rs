@@ -1,6 +1,6 @@
 //! What to do next: for each way to fail, the few steps that a person would take, with the commands.
 
-use crate::cause::CauseCode;
+use crate::cause::{Cause, CauseCode};
 use crate::receipt::{NextStep, Outcome, Receipt};
 use crate::words::revision;
 
@@ -13,10 +13,10 @@ pub fn steps(receipt: &Receipt) -> Vec<NextStep> {
         Outcome::Failed | Outcome::RolledBack | Outcome::Refused => {}
     }
     if let Some(cause) = &receipt.cause {
-        if let Some(what) = hint(cause.code) {
+        if let Some(what) = hint(cause) {
             steps.push(words(what));
         }
-        if let Some(task) = &cause.task {
+        if let Some(task) = cause.task.as_ref().filter(|_| wrote(cause)) {
             steps.push(command(
                 "read all that the task wrote",
                 format!("cargo xtask logs {}--task {task}", target(receipt)),
@@ -25,7 +25,12 @@ pub fn steps(receipt: &Receipt) -> Vec<NextStep> {
     }
     match receipt.outcome {
         Outcome::RolledBack => steps.push(command(
-            "nothing is urgent: the service is as it was; deploy again when the cause is mended",
+            match receipt.cause.as_ref().map(|cause| cause.code) {
+                Some(CauseCode::Interrupted) => {
+                    "nothing is urgent: the service is as it was; to deploy again"
+                }
+                _ => "nothing is urgent: the service is as it was; once the cause is fixed",
+            },
             format!("cargo xtask deploy {}", target(receipt))
                 .trim_end()
                 .to_owned(),
@@ -84,8 +89,19 @@ fn by_hand(receipt: &Receipt, steps: &mut Vec<NextStep>) {
                 ));
             }
         }
+        (Some(_), Some(live)) if receipt.task_definition.as_ref() == Some(live) => {
+            steps.push(command(
+                &format!(
+                    "{} was live before this run: if it is not to stay",
+                    revision(live)
+                ),
+                format!("cargo xtask rollback {}", target(receipt))
+                    .trim_end()
+                    .to_owned(),
+            ));
+        }
         (None, _) => steps.push(command(
-            "there is no earlier revision: mend the cause and deploy over it",
+            "there is no earlier revision: fix the cause and deploy over it",
             format!("cargo xtask deploy {}--supersede", target(receipt)),
         )),
         _ => {}
@@ -93,8 +109,8 @@ fn by_hand(receipt: &Receipt, steps: &mut Vec<NextStep>) {
 }
 
 /// What usually helps. ECS's own words stand in the cause already.
-fn hint(code: CauseCode) -> Option<&'static str> {
-    Some(match code {
+fn hint(cause: &Cause) -> Option<&'static str> {
+    Some(match cause.code {
         CauseCode::ImagePull => {
             "see that the image is in the registry, that the execution role may pull it (ecr:BatchGetImage, ecr:GetDownloadUrlForLayer, ecr:GetAuthorizationToken), and that the subnets reach the registry"
         }
@@ -107,7 +123,21 @@ fn hint(code: CauseCode) -> Option<&'static str> {
         CauseCode::OutOfMemory => {
             "give the task more memory (`memory` in pipeline.toml or the task definition), or let GOMEMLIMIT hold the program back"
         }
-        CauseCode::Exit => "read the last lines of the container: the program ended by itself",
+        CauseCode::Exit if cause.log_tail.is_empty() => {
+            "the program ended by itself, and CloudWatch Logs has no line of it: see that it logs to standard output or standard error"
+        }
+        CauseCode::Exit
+            if cause
+                .log_tail
+                .iter()
+                .any(|line| line.starts_with("panic: ")) =>
+        {
+            "the program panicked: the line of its stack that names your own code says where"
+        }
+        CauseCode::Exit => "the program ended by itself: its last lines say why",
+        CauseCode::CircuitBreaker if cause.message.contains("circuit breaker") => {
+            "no failed task is on record any more: see ECS's service events below, and the log group"
+        }
         CauseCode::HealthCheck => {
             "see that the health check's command is in the image and passes within `startPeriod` and `retries`"
         }
@@ -118,7 +148,9 @@ fn hint(code: CauseCode) -> Option<&'static str> {
             "there was no room for the tasks: add capacity, or ask for less CPU and memory; the version itself may be good"
         }
         CauseCode::Alarm => "look at the alarm's metric from the change on",
-        CauseCode::Check => "ask the address yourself; the old version serves there again",
+        CauseCode::Check => {
+            "ask the address yourself, and see what the program logged at that time"
+        }
         CauseCode::BeforeTask => {
             "the service was not touched; what the task did until it failed stays"
         }
@@ -138,6 +170,15 @@ fn hint(code: CauseCode) -> Option<&'static str> {
         | CauseCode::Refused
         | CauseCode::Aws => return None,
     })
+}
+
+/// Whether the task came so far that its program can have written something.
+fn wrote(cause: &Cause) -> bool {
+    let never_ran = matches!(
+        cause.code,
+        CauseCode::ImagePull | CauseCode::Secret | CauseCode::CannotStart | CauseCode::Capacity
+    );
+    !never_ran || !cause.log_tail.is_empty()
 }
 
 /// `--service api --env production `, so that the command can be copied.

@@ -1,7 +1,9 @@
 //! A plan: immutable data that names every change before the first is made, what must still be true then, and the way back.
 
 mod make;
+mod proof;
 mod settings;
+mod told;
 
 use std::collections::BTreeMap;
 
@@ -10,10 +12,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use make::{Refusal, Wanted, deploy, rollback};
+pub(crate) use proof::PROVEN_TAG;
 pub use settings::{Breaker, ServiceSettings};
 
 use crate::cause::{Cause, CauseCode};
-use crate::facts::TaskView;
+use crate::facts::{Facts, ServiceView, TaskView};
+
+/// Tag of a revision: the commit that it was built from.
+pub const COMMIT_TAG: &str = "longshore:commit";
 
 /// What is going to be done to one service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +35,8 @@ pub struct Plan {
     pub image: Option<ExpectedImage>,
     /// What must still be true when the first change is made.
     pub guard: Guard,
+    /// What the service had when the plan was made; none for a service's first deployment.
+    pub present: Option<Present>,
     /// ARN of the revision to return to; none for a service's first deployment.
     pub way_back: Option<String>,
     /// The changes, in order; none when nothing changes.
@@ -66,6 +74,42 @@ impl Plan {
     }
 }
 
+/// What a service has when a plan is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Present {
+    /// ARN of the PRIMARY deployment's revision.
+    pub task_definition: String,
+    /// Commit of that revision, when longshore registered it.
+    pub commit: Option<String>,
+    /// Image of the container that is deployed.
+    pub image: Option<String>,
+    /// Tasks that the service runs, of all deployments.
+    pub running_count: u32,
+    /// Tasks that it should run.
+    pub desired_count: u32,
+}
+
+impl Present {
+    fn of(service: &ServiceView, facts: &Facts, container: Option<&str>) -> Self {
+        let containers = facts
+            .primary_document
+            .as_ref()
+            .and_then(|live| live["containerDefinitions"].as_array());
+        let own = containers
+            .into_iter()
+            .flatten()
+            .find(|one| container.is_some_and(|name| one["name"] == name));
+        Self {
+            task_definition: service.task_definition.clone(),
+            commit: facts.primary_tags.get(COMMIT_TAG).cloned(),
+            image: own.and_then(|own| own["image"].as_str()).map(str::to_owned),
+            running_count: service.running_count,
+            desired_count: service.desired_count,
+        }
+    }
+}
+
 /// The image that the deployed container must run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -93,12 +137,18 @@ impl ExpectedImage {
     }
 
     /// That a running task's container does not run this image; none when it does.
+    ///
+    /// Where ECS does not tell the digest, the name that the container was started by does: a reference by digest stands for nothing else.
     pub(crate) fn mismatch(&self, task: &TaskView) -> Option<Cause> {
         let container = task
             .containers
             .iter()
             .find(|container| container.name == self.container);
-        let digest = container.and_then(|container| container.image_digest.as_deref());
+        let digest = container.and_then(|container| {
+            let named = || container.image.as_deref()?.split_once('@');
+            let told = container.image_digest.as_deref();
+            told.or_else(|| named().map(|(_, digest)| digest))
+        });
         (digest != Some(self.digest())).then(|| {
             Cause::new(
                 CauseCode::WrongImage,
@@ -161,6 +211,8 @@ pub enum Step {
         task_definition: String,
         /// Tasks that ran before it; what they say about the way back still holds.
         ran: Vec<BeforeTask>,
+        /// Settings of the service that are changed first (UpdateService): what holds the deployment up may be just those.
+        settings: ServiceSettings,
     },
 }
 

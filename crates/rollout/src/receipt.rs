@@ -49,6 +49,10 @@ pub struct Receipt {
     pub ecs_service: Option<String>,
     /// Commit that was deployed; `-dirty` at its end when the work tree had changes.
     pub commit: Option<String>,
+    /// Commit of the revision that served before, when longshore registered it.
+    pub previous_commit: Option<String>,
+    /// Commit of the revision that the service works with at the end, when that is known.
+    pub live_commit: Option<String>,
     /// `repository@sha256:…`.
     pub image: Option<String>,
     /// ARN of the revision that was to be live.
@@ -63,6 +67,8 @@ pub struct Receipt {
     pub url: Option<String>,
     /// Why it failed or was refused: the first cause.
     pub cause: Option<Cause>,
+    /// By whom or by what the service went back: ECS's deployment circuit breaker, StopServiceDeployment, UpdateService, ….
+    pub rolled_back_by: Option<String>,
     /// Why the revision before could not be brought back.
     pub rollback_failure: Option<String>,
     /// What to do next, the first thing first.
@@ -71,7 +77,7 @@ pub struct Receipt {
     pub failed_tasks: Vec<FailedTask>,
     /// What happened, in order.
     pub timeline: Vec<TimelineEntry>,
-    /// ECS's own record of the service since the change, oldest first.
+    /// ECS's service events since UpdateService, oldest first.
     pub events: Vec<TimelineEntry>,
     /// What was found before anything was changed.
     pub findings: Vec<Finding>,
@@ -196,6 +202,8 @@ impl Receipt {
             cluster: about.cluster,
             ecs_service: about.ecs_service,
             commit: about.commit,
+            previous_commit: None,
+            live_commit: None,
             image: None,
             task_definition: None,
             previous_task_definition: None,
@@ -203,6 +211,7 @@ impl Receipt {
             deployment: None,
             url: about.url,
             cause: Some(cause),
+            rolled_back_by: None,
             rollback_failure: None,
             next: Vec::new(),
             failed_tasks: Vec::new(),
@@ -248,7 +257,9 @@ impl Receipt {
             },
             previous_task_definition: plan.way_back.clone(),
             live_task_definition: ended.live,
+            previous_commit: before_commit(plan),
             deployment: ended.deployment,
+            rolled_back_by: ended.back_by.map(str::to_owned),
             rollback_failure: ended.rollback_failure,
             failed_tasks: ended.failed_tasks,
             timeline: relative(&ended.timeline),
@@ -266,9 +277,23 @@ impl Receipt {
             )
         };
         receipt.cause = ended.cause;
+        receipt.live_commit = match &receipt.live_task_definition {
+            None => None,
+            live if *live == receipt.previous_task_definition => receipt.previous_commit.clone(),
+            live if *live == receipt.task_definition => receipt.commit.clone(),
+            Some(_) => None,
+        };
         receipt.next = next::steps(&receipt);
         receipt
     }
+}
+
+/// Commit of the revision to return to, as far as the plan knows it.
+fn before_commit(plan: &Plan) -> Option<String> {
+    let present = plan.present.as_ref()?;
+    (plan.way_back.as_ref() == Some(&present.task_definition))
+        .then(|| present.commit.clone())
+        .flatten()
 }
 
 /// Seconds from one moment to another, to the tenth.
@@ -278,7 +303,8 @@ impl Receipt {
 )]
 fn seconds(from: Millis, to: Millis) -> f64 {
     let ms = to as f64 - from as f64;
-    (ms / 100.0).round() / 10.0
+    // Adding zero takes the sign off a negative zero, which would be printed.
+    (ms / 100.0).round() / 10.0 + 0.0
 }
 
 /// RFC 3339, in UTC, to the second.

@@ -90,7 +90,9 @@ impl<'a> Connection<'a> {
             Answer::ServiceDeployments(records) => records,
             _ => Vec::new(),
         };
+        let primary = views::revision(&mut self.world.borrow_mut(), &view.task_definition);
         Ok(Facts {
+            primary_tags: primary.map(|one| one.tags).unwrap_or_default(),
             primary_document: self.document(&view.task_definition),
             history,
             service: Some(view),
@@ -382,6 +384,7 @@ impl<'a> Connection<'a> {
                         name,
                         state: world.alarm_state().to_owned(),
                         reason: "Threshold Crossed".to_owned(),
+                        since: world.alarm_at.filter(|at| *at <= world.now),
                     })
                     .collect(),
             ),

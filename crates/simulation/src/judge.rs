@@ -64,8 +64,8 @@ impl Case<'_> {
             (End::Succeeded, _) if self.alarmed => {
                 Some("Succeeded, but the alarm had fired".to_owned())
             }
-            (End::Succeeded, _) if self.wrong_answers => {
-                Some("Succeeded, but the address answers wrongly".to_owned())
+            (End::Succeeded | End::Unchanged, _) if self.wrong_answers => {
+                Some(format!("{:?}, but the address answers wrongly", ended.end))
             }
             _ => None,
         }

@@ -452,9 +452,14 @@ impl Story<'_> {
         if !hope.undisturbed {
             return;
         }
+        // What is live already and is to prove itself is none to return to.
+        let again = |old: &String| {
+            plan.steps.iter().any(|step| matches!(step, plan::Step::Adopt { task_definition, .. } if task_definition == old))
+        };
         if hope.exact
             && let Some(old) = &hope.old
             && !plan.steps.is_empty()
+            && !again(old)
             && plan.way_back.as_ref() != Some(old)
         {
             self.wrong(format!(

@@ -169,9 +169,11 @@ pub(crate) fn task_view(task: &Value) -> TaskView {
         task_definition: text(&task["taskDefinitionArn"]),
         stop_code: optional(&task["stopCode"]),
         stopped_reason: optional(&task["stoppedReason"]),
+        started_at: task.get("startedAt").map(millis),
         stopped_at: task.get("stoppedAt").map(millis),
         containers: list(&task["containers"])
             .map(|container| ContainerView {
+                image: optional(&container["image"]),
                 name: text(&container["name"]),
                 image_digest: optional(&container["imageDigest"]),
                 exit_code: container["exitCode"]

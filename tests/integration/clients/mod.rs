@@ -1,10 +1,12 @@
 //! Clients that we did not write, against the AWS on this machine.
 
+mod ansible;
 mod aws_cli;
 mod boto3;
 mod ecs_deploy;
 mod go_sdk;
 mod skopeo;
+mod terraform;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -32,7 +34,11 @@ fn attempt(project: &Project, program: &str, args: &[&str]) -> Output {
         .args(args)
         .current_dir(project.path("."))
         .envs(environment(project))
-        .env("LONGSHORE_LOCAL_PORT", project.port().to_string());
+        .env("LONGSHORE_LOCAL_PORT", project.port().to_string())
+        .env("ANSIBLE_HOME", project.path(".ansible"))
+        .env("ANSIBLE_REMOTE_TEMP", project.path(".ansible/tmp"))
+        .env("ANSIBLE_LOCALHOST_WARNING", "False")
+        .env("ANSIBLE_INVENTORY_UNPARSED_WARNING", "False");
     isolated(&mut command);
     command
         .output()

@@ -9,6 +9,9 @@ use super::{GitHub, Level, code_block, code_span, table_cell};
 /// Lines of a failed task's log that an annotation takes; the summary has all of them.
 const TAIL: usize = 5;
 
+/// Exit code of a deployment that failed and was not brought back.
+const NOT_BACK: u8 = 5;
+
 /// Shows a finished receipt; `differences` are those of the task definitions, a line each.
 pub fn show(github: &GitHub, receipt: &Receipt, differences: &[String]) {
     let outputs = outputs(receipt);
@@ -60,10 +63,11 @@ fn sentence(receipt: &Receipt) -> &'static str {
         Outcome::Succeeded => "succeeded: the running tasks are the new ones",
         Outcome::Unchanged => "nothing to do: this is live already",
         Outcome::RolledBack => "FAILED, and rolled back: the revision before serves again",
-        Outcome::Failed if receipt.live_task_definition.is_some() => {
+        // What runs now need not be known, with AWS out of reach or after a second interrupt: the code alone says whether the service was touched.
+        Outcome::Failed if receipt.exit_code == NOT_BACK => {
             "FAILED, and not rolled back: a person is needed"
         }
-        Outcome::Failed => "FAILED before anything live was touched",
+        Outcome::Failed => "FAILED before the service was changed",
         Outcome::Refused => "refused: nothing live was touched",
     }
 }

@@ -136,7 +136,13 @@ async fn prepare(
         return Ok((ready, plan, findings));
     };
     let (cloud, document) = (&ready.cloud, registered(&plan));
-    let facts = cloud.aws.facts(&cloud.cluster, &cloud.service).await?;
+    let facts = cloud.facts(preparation.interrupt).await?;
+    if !plan.tells_all(&facts) {
+        return Err(refused(
+            "the plan changes other things than it says: the file was edited after it was made",
+            Some("make a new plan with `cargo xtask plan --out FILE`"),
+        ));
+    }
     let findings = preparation
         .preflight(&ready, &document, &facts, &plan, ui)
         .await?;

@@ -29,6 +29,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let service = project.service(args.target.service.service.as_deref())?;
     let environment = project::environment(&service, args.target.env.as_deref())?;
     let cloud = cloud::look(&project, &service, environment).await?;
+    cloud.live_service().await?;
     let records = cloud.aws.history(&cloud.cluster, &cloud.service).await?;
     let releases = cloud.releases(&records, &service).await;
     let rows: Vec<(&ServiceDeploymentView, Release)> = records

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use rollout::plan::{Marker, OnFailure, Plan, Step};
+use rollout::plan::{Marker, OnFailure, Plan, ServiceSettings, Step};
 
 use super::deploy::{allowed_variables, variable};
 use super::{OutputFormat, TargetArgs};
+use crate::cloud::Cloud;
 use crate::project::{self, Project};
 use crate::release::{self, Interrupt, Preparation, revision};
 use crate::ui::Ui;
@@ -61,15 +62,19 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         ui::say(&format!("wrote {}", path.display()));
     }
     ui::print(&match args.format {
-        OutputFormat::Text => text(&plan),
+        OutputFormat::Text => text(&plan, &ready.cloud, environment),
         OutputFormat::Json => json,
     });
     Ok(ExitCode::SUCCESS)
 }
 
 /// A plan as people read it.
-pub fn text(plan: &Plan) -> String {
-    let mut out = format!("service {} in cluster {}\n", plan.service, plan.cluster);
+pub fn text(plan: &Plan, cloud: &Cloud, environment: &str) -> String {
+    let mut out = format!(
+        "service {} in environment {environment}: account {}, {}, cluster {}\n",
+        plan.service, cloud.account, cloud.region, plan.cluster
+    );
+    present(plan, &mut out);
     if plan.steps.is_empty() {
         out.push_str("nothing changes: this is live already\n");
         return out;
@@ -79,8 +84,8 @@ pub fn text(plan: &Plan) -> String {
     }
     for (number, step) in plan.steps.iter().enumerate() {
         let what = match step {
-            Step::RegisterTaskDefinition { document } => {
-                format!("register the task definition ({} bytes)", document.len())
+            Step::RegisterTaskDefinition { .. } => {
+                "register the task definition as a new revision (RegisterTaskDefinition)".to_owned()
             }
             Step::RunTask { task } => {
                 let way_back = match (task.marker, &task.reverse) {
@@ -98,22 +103,31 @@ pub fn text(plan: &Plan) -> String {
                 )
             }
             Step::CreateService { settings } => {
-                format!("create the service with {} tasks", settings.desired_count)
+                format!(
+                    "create the service with {} tasks (CreateService)",
+                    settings.desired_count
+                )
             }
             Step::UpdateService {
                 task_definition, ..
             } => {
                 let target = task_definition
                     .as_deref()
-                    .map_or("what was registered", revision);
-                format!("update the service to {target}")
+                    .map_or("the new revision", revision);
+                format!("update the service to {target} (UpdateService)")
             }
             Step::Adopt {
                 deployment,
                 task_definition,
+                settings,
                 ..
             } => format!(
-                "watch deployment {deployment} of {}",
+                "{}watch deployment {deployment} of {}",
+                if *settings == ServiceSettings::default() {
+                    ""
+                } else {
+                    "send the service's new settings, and "
+                },
                 revision(task_definition)
             ),
         };
@@ -155,4 +169,29 @@ pub fn text(plan: &Plan) -> String {
         None => writeln!(out, "there is no earlier revision to return to"),
     };
     out
+}
+
+/// What the service runs now, and whether its image changes.
+fn present(plan: &Plan, out: &mut String) {
+    let Some(present) = &plan.present else {
+        out.push_str("  now: the service is not there\n");
+        return;
+    };
+    let commit = present.commit.as_deref();
+    let commit = commit.map_or_else(String::new, |commit| {
+        format!(" (commit {})", release::short(commit))
+    });
+    let _ = writeln!(
+        out,
+        "  now: {}{commit}, {} tasks running, {} desired",
+        revision(&present.task_definition),
+        present.running_count,
+        present.desired_count
+    );
+    // A change of it is one of the differences.
+    if let (Some(old), Some(new)) = (&present.image, &plan.image)
+        && *old == new.reference
+    {
+        let _ = writeln!(out, "  image: unchanged, {old}");
+    }
 }

@@ -1,5 +1,6 @@
 //! `rollback`: back to the revision that was rolled out well before the present one. Needs the repository's configuration and nothing else.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use rollout::facts::Facts;
@@ -7,7 +8,7 @@ use rollout::plan::{self, ExpectedImage, Plan};
 use service_config::Service;
 
 use super::{OutputFormat, TargetArgs};
-use crate::cloud::{self, Cloud};
+use crate::cloud::{self, Cloud, patiently};
 use crate::exit::refused;
 use crate::project::{self, Project};
 use crate::release::{self, Interrupt};
@@ -38,7 +39,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut ui = Ui::new();
     let planned = async {
         let cloud = cloud::look(&project, &service, environment).await?;
-        let plan = plan(&args, &service, &cloud).await?;
+        let (plan, note) = plan(&args, &service, &cloud, &interrupt).await?;
+        if let Some(note) = note {
+            ui::say(&format!("note: {note}"));
+        }
         anyhow::Ok((cloud, plan))
     };
     let (cloud, plan) = match planned.await {
@@ -52,7 +56,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     if args.dry_run {
         ui::print(&match args.format {
-            OutputFormat::Text => super::plan::text(&plan),
+            OutputFormat::Text => super::plan::text(&plan, &cloud, environment),
             OutputFormat::Json => format!("{}\n", serde_json::to_string_pretty(&plan)?),
         });
         return Ok(ExitCode::SUCCESS);
@@ -62,17 +66,20 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(release::finish(about, &plan, ended, args.format, &mut ui))
 }
 
-async fn plan(args: &Args, service: &Service, cloud: &Cloud) -> anyhow::Result<Plan> {
-    let facts = cloud.aws.facts(&cloud.cluster, &cloud.service).await?;
+/// The plan, and what a person should know of its target.
+async fn plan(
+    args: &Args,
+    service: &Service,
+    cloud: &Cloud,
+    interrupt: &Interrupt,
+) -> anyhow::Result<(Plan, Option<String>)> {
+    cloud.suits(interrupt).await?;
+    let facts = cloud.facts(interrupt).await?;
     let to = match &args.to {
-        Some(name) if is_commit(name) => Some(of_commit(name, service, cloud, &facts).await?),
-        Some(name) => Some(
-            cloud
-                .aws
-                .revision_arn(name)
-                .await
-                .map_err(|error| refused(error.message, None))?,
-        ),
+        Some(name) if is_commit(name) => {
+            Some(of_commit(name, service, cloud, &facts, interrupt).await?)
+        }
+        Some(name) => Some(named(name, cloud, interrupt).await?),
         None => None,
     };
     let mut plan = plan::rollback(
@@ -84,49 +91,108 @@ async fn plan(args: &Args, service: &Service, cloud: &Cloud) -> anyhow::Result<P
         cloud::timeout_seconds(service),
     )
     .map_err(|refusal| refused(refusal.to_string(), None))?;
-    if let Some(target) = plan.target() {
-        let document = cloud.aws.task_definition(target).await?;
-        if document["status"] == "INACTIVE" {
-            return Err(refused(
-                format!(
-                    "{} was deregistered, and ECS starts no tasks of it",
-                    release::revision(target)
-                ),
-                Some("name another revision with --to; `cargo xtask history` lists them"),
-            ));
-        }
-        let container = &service.pipeline.deploy.container;
-        plan.image = ExpectedImage::of(&document, container);
+    let container = &service.pipeline.deploy.container;
+    let Some(target) = plan.target().map(str::to_owned) else {
+        // It is live already; what it runs is looked at all the same.
+        let live = facts.primary_document.as_ref();
+        plan.image = live.and_then(|live| ExpectedImage::of(live, container));
+        return Ok((plan, None));
+    };
+    let read = || cloud.aws.task_definition(&target);
+    let document = patiently(interrupt, read).await?;
+    if document["status"] == "INACTIVE" {
+        return Err(refused(
+            format!(
+                "{} was deregistered, and ECS starts no tasks of it",
+                release::revision(&target)
+            ),
+            Some("name another revision with --to; `cargo xtask history` lists them"),
+        ));
     }
-    Ok(plan)
+    plan.image = ExpectedImage::of(&document, container);
+    Ok((plan, doubt(&target, &facts)))
 }
 
-/// Whether a name is a commit's rather than a revision's.
+/// What speaks against a revision: that it was rolled out, and never to the end.
+fn doubt(target: &str, facts: &Facts) -> Option<String> {
+    let mut known = facts
+        .history
+        .iter()
+        .filter(|record| record.task_definition == target)
+        .peekable();
+    let last = &known.peek()?.status;
+    let words = format!(
+        "{} was rolled out before, and no deployment of it was SUCCESSFUL; the last one ended as {last}",
+        release::revision(target)
+    );
+    known
+        .all(|record| record.status != "SUCCESSFUL")
+        .then_some(words)
+}
+
+/// Whether a name is one of longshore's for a commit rather than a revision's.
 fn is_commit(name: &str) -> bool {
-    name.len() >= 7 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+    let hash = name.strip_suffix(DIRTY).unwrap_or(name);
+    hash.len() >= 7 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The newest revision that was rolled out well with this commit.
+/// What the name of a commit ends with when the sources were changed since it.
+const DIRTY: &str = "-dirty";
+
+/// A revision by its name or ARN.
+async fn named(name: &str, cloud: &Cloud, interrupt: &Interrupt) -> anyhow::Result<String> {
+    let hint = Some(
+        "--to takes `family:revision`, an ARN, or at least 7 characters of a commit; `cargo xtask history` lists them",
+    );
+    let is_revision = name
+        .rsplit_once(':')
+        .is_some_and(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit()));
+    if !is_revision {
+        return Err(refused(
+            format!("`{name}` is neither a revision nor a commit"),
+            hint,
+        ));
+    }
+    let read = || cloud.aws.revision(name);
+    match patiently(interrupt, read).await? {
+        Some(revision) => Ok(revision.arn),
+        None => Err(refused(format!("there is no revision `{name}`"), hint)),
+    }
+}
+
+/// The newest revision that was rolled out well with this commit. One that was built from changed sources is another version, and has to be named in full.
 async fn of_commit(
     commit: &str,
     service: &Service,
     cloud: &Cloud,
     facts: &Facts,
+    interrupt: &Interrupt,
 ) -> anyhow::Result<String> {
-    let releases = cloud.releases(&facts.history, service).await;
-    let found = facts.history.iter().find(|record| {
-        let release = releases.get(&record.task_definition);
-        record.status == "SUCCESSFUL"
-            && release
-                .and_then(|release| release.commit.as_deref())
-                .is_some_and(|known| known.starts_with(&commit.to_lowercase()))
-    });
-    found
-        .map(|record| record.task_definition.clone())
-        .ok_or_else(|| {
-            refused(
-                format!("commit {commit} is not on ECS's record as rolled out well"),
-                Some("`cargo xtask history` lists what is"),
-            )
-        })
+    let commit = commit.to_lowercase();
+    let (hash, dirty) = match commit.strip_suffix(DIRTY) {
+        Some(hash) => (hash, true),
+        None => (commit.as_str(), false),
+    };
+    let is_meant = |known: &str| known.starts_with(hash) && known.ends_with(DIRTY) == dirty;
+    let mut asked = BTreeSet::new();
+    for record in &facts.history {
+        let arn = &record.task_definition;
+        if record.status != "SUCCESSFUL" || !asked.insert(arn) {
+            continue;
+        }
+        // One that cannot be read must not be passed over: an older one would be taken for the newest.
+        let read = || cloud.aws.revision(arn);
+        let revision = patiently(interrupt, read).await?;
+        let known = revision.and_then(|revision| revision.tags.get("longshore:commit").cloned());
+        if known.is_some_and(|known| is_meant(&known)) {
+            return Ok(arn.clone());
+        }
+    }
+    Err(refused(
+        format!(
+            "no SUCCESSFUL deployment of commit {commit} is on ECS's record of service {}",
+            service.pipeline.service.name
+        ),
+        Some("`cargo xtask history` lists what is"),
+    ))
 }

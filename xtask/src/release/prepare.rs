@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use go_test::Outcome;
-use rollout::facts::{Facts, ServiceView};
+use rollout::facts::Facts;
 use rollout::plan::{
     self, BeforeTask, Check, ExpectedImage, Marker, OnFailure, Placement, Plan, Wanted,
 };
@@ -63,7 +63,9 @@ impl Preparation<'_> {
         let connected = if embedded {
             None
         } else {
-            Some(self.connect(ui).await?)
+            let cloud = self.connect(ui).await?;
+            cloud.suits(self.interrupt).await?;
+            Some(cloud)
         };
         if self.test {
             self.tests(ui).await?;
@@ -127,9 +129,8 @@ impl Preparation<'_> {
         let since = Instant::now();
         let patience = Duration::from_secs(cloud::timeout_seconds(self.service));
         loop {
-            let facts = cloud.aws.facts(&cloud.cluster, &cloud.service).await?;
-            let busy = facts.service.as_ref().is_some_and(ServiceView::in_flight);
-            if !self.wait || !busy {
+            let facts = cloud.facts(self.interrupt).await?;
+            if !self.wait || !facts.busy() {
                 return Ok(facts);
             }
             if since.elapsed() >= patience {

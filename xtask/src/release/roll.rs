@@ -25,13 +25,20 @@ struct Live<'a> {
     interrupt: &'a Interrupt,
 }
 
+/// What is said when the process that is AWS here has ended.
+const GONE: &str = "the AWS on this machine does not answer; `cargo xtask local up` starts it again, and the rollout goes on";
+
 impl execute::Cloud for Live<'_> {
     async fn call(&self, call: Call) -> Result<Answer, CallError> {
-        tracing::debug!(?call, "aws");
-        self.cloud
-            .aws
-            .call(&self.cloud.cluster, &self.cloud.service, call)
-            .await
+        tracing::debug!(call = variant(&call), "aws");
+        let (cluster, service) = (&self.cloud.cluster, &self.cloud.service);
+        let answer = self.cloud.aws.call(cluster, service, call).await;
+        answer.map_err(|mut error| {
+            if self.cloud.embedded && error.transient && error.message.contains("Connect") {
+                GONE.clone_into(&mut error.message);
+            }
+            error
+        })
     }
 
     fn now(&self) -> Millis {
@@ -45,6 +52,13 @@ impl execute::Cloud for Live<'_> {
     fn interrupted(&self) -> bool {
         self.interrupt.wanted()
     }
+}
+
+/// The name of a call without what it carries: documents and commands may hold what nobody should read in a log.
+fn variant(call: &Call) -> String {
+    let all = format!("{call:?}");
+    let end = all.find([' ', '(', '{']).unwrap_or(all.len());
+    all[..end].to_owned()
 }
 
 fn now() -> Millis {
@@ -96,6 +110,9 @@ pub async fn roll(
     if !plan.steps.is_empty() {
         ui.done(match ended.end {
             End::Unchanged => "nothing to do",
+            End::Succeeded if ended.none_ran => {
+                "succeeded, but the service wants no tasks: none of the new version has run"
+            }
             End::Succeeded => "succeeded: the running tasks are the new ones",
             End::RolledBack => "FAILED, and rolled back: the revision before serves again",
             End::Failed => "FAILED, and not rolled back",
@@ -173,6 +190,8 @@ fn show(event: &Event, ui: &mut Ui) {
             running, desired, ..
         } => ui.progress_of((*running).into(), (*desired).into(), &line),
         Event::Service(message) => tracing::info!("{message}"),
+        // The same again and again, perhaps for minutes.
+        Event::Retrying(_) => ui.progress(&line),
         // Said at the end of the stage.
         Event::Succeeded => {}
         _ => ui.line(&line),

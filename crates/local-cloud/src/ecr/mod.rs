@@ -8,7 +8,10 @@
 mod api;
 pub mod blobs;
 mod images;
+mod layers;
+pub(crate) mod link;
 pub mod registry;
+mod settings;
 pub mod token;
 
 use std::collections::BTreeMap;
@@ -42,6 +45,26 @@ struct Repository {
     tags: BTreeMap<String, String>,
     /// Layers and configurations: digest to size. A blob belongs to the repositories it was pushed to, as in ECR.
     blobs: BTreeMap<String, u64>,
+    /// Who else has access, as JSON. Kept and told, and nothing more; so are the next two.
+    #[serde(default)]
+    policy: Option<String>,
+    /// When images expire, as JSON.
+    #[serde(default)]
+    lifecycle_policy: Option<String>,
+    #[serde(default)]
+    scan_on_push: bool,
+    /// How it is said to be encrypted, as it was asked for; nothing is encrypted here.
+    #[serde(default)]
+    encryption: Option<Encryption>,
+}
+
+/// What is said of a repository's encryption.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Encryption {
+    encryption_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kms_key: Option<String>,
 }
 
 /// Which tags may be moved to another image.
@@ -149,7 +172,7 @@ fn not_found(name: &str, place: &Place) -> ApiError {
 }
 
 /// Whether `text` matches a pattern in which `*` stands for any characters.
-fn matches(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else {
         return pattern == text;
     };

@@ -28,6 +28,17 @@ pub(super) fn fill_in(document: &mut Map<String, Value>) -> Result<()> {
     for list in ["volumes", "placementConstraints"] {
         document.entry(list).or_insert_with(|| json!([]));
     }
+    document
+        .entry("enableFaultInjection")
+        .or_insert_with(|| false.into());
+    for efs in document["volumes"]
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+        .filter_map(|volume| volume.get_mut("efsVolumeConfiguration")?.as_object_mut())
+    {
+        efs.entry("rootDirectory").or_insert_with(|| "/".into());
+    }
     for (size, unit) in [("cpu", "vcpu"), ("memory", "gb")] {
         if let Some(Value::String(text)) = document.get_mut(size)
             && let Some(number) = whole(text, unit)
@@ -49,6 +60,11 @@ pub(super) fn fill_in(document: &mut Map<String, Value>) -> Result<()> {
             "systemControls",
         ] {
             container.entry(list).or_insert_with(|| json!([]));
+        }
+        if let Some(Value::Object(health)) = container.get_mut("healthCheck") {
+            for (member, default) in [("interval", 30), ("timeout", 5), ("retries", 3)] {
+                health.entry(member).or_insert_with(|| default.into());
+            }
         }
         let mappings = container
             .get_mut("portMappings")

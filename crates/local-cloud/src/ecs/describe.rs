@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Ecs;
+use super::capacity_providers::{on_fargate, platform};
 use super::events::Event;
 use super::service::{
     Deployment, Progress, Rollout, Service, ServiceDeployment, ServiceKey, ServiceRevision,
@@ -24,6 +25,14 @@ const DEPLOYMENTS_ONLY: [&str; 3] = [
 fn put(view: &mut Value, member: &str, value: Option<impl Into<Value>>) {
     if let Some(value) = value {
         view[member] = value.into();
+    }
+}
+
+/// A member of a revision as it is shown: what runs has a version that says what it is.
+fn resolved(member: &str, value: &Value) -> Value {
+    match (member, value.as_str()) {
+        ("platformVersion", Some(version)) => platform(version).into(),
+        _ => value.clone(),
     }
 }
 
@@ -91,11 +100,7 @@ impl Ecs {
                 view[member] = value.clone();
             }
         }
-        if service
-            .members
-            .get("launchType")
-            .is_some_and(|launch| launch == "FARGATE")
-        {
+        if on_fargate(&service.members) {
             view["platformFamily"] = "Linux".into();
         }
         put(
@@ -172,14 +177,10 @@ impl Ecs {
         if let Some(revision) = service.revision(&one.revision) {
             for (member, value) in &revision.members {
                 if !matches!(member.as_str(), "loadBalancers" | "serviceRegistries") {
-                    view[member] = value.clone();
+                    view[member] = resolved(member, value);
                 }
             }
-            if revision
-                .members
-                .get("launchType")
-                .is_some_and(|launch| launch == "FARGATE")
-            {
+            if on_fargate(&revision.members) {
                 view["platformFamily"] = "Linux".into();
             }
         }
@@ -307,13 +308,9 @@ impl Ecs {
             "createdAt": seconds(one.created_at),
         });
         for (member, value) in &one.members {
-            view[member] = value.clone();
+            view[member] = resolved(member, value);
         }
-        if one
-            .members
-            .get("launchType")
-            .is_some_and(|launch| launch == "FARGATE")
-        {
+        if on_fargate(&one.members) {
             view["platformFamily"] = "Linux".into();
         }
         let plans = self
@@ -367,6 +364,7 @@ impl Ecs {
                 json!({"containerOverrides": names.collect::<Value>(), "inferenceAcceleratorOverrides": []})
             }),
         });
+        put(&mut view, "capacityProviderName", task.provider.as_deref());
         put(&mut view, "startedBy", task.started_by.as_deref());
         put(&mut view, "cpu", size("cpu"));
         put(&mut view, "memory", size("memory"));

@@ -6,11 +6,13 @@
 //! How a service moves: every change that may matter wakes its service, the agenda brings it to the scheduler (`schedule.rs`) a little later, and that looks at all of the
 //! service's tasks and starts, stops and completes. Nothing else starts a service's task.
 
+mod account_settings;
 mod agenda;
 mod alarms;
 mod blueprint;
 mod breaker;
 mod capacity;
+mod capacity_providers;
 mod cluster;
 mod definition_rules;
 mod deployment;
@@ -101,6 +103,9 @@ pub struct Ecs {
     /// Which tasks `RunTask` ran for which client token.
     #[serde(default)]
     tokens: Tokens,
+    /// What was set of the account's settings.
+    #[serde(default)]
+    account_settings: BTreeMap<String, String>,
     agenda: Agenda,
     effects: Vec<Effect>,
 }
@@ -122,6 +127,7 @@ impl Ecs {
             alarms: BTreeMap::new(),
             capacity: None,
             tokens: Tokens::default(),
+            account_settings: BTreeMap::new(),
             agenda: Agenda::default(),
             effects: Vec::new(),
         }
@@ -167,6 +173,12 @@ impl Ecs {
     ) -> Result<Value> {
         match operation {
             "CreateCluster" => self.create_cluster(request),
+            "UpdateCluster" | "UpdateClusterSettings" => self.update_cluster(request),
+            "PutClusterCapacityProviders" => self.put_cluster_capacity_providers(request),
+            "DescribeCapacityProviders" => self.describe_capacity_providers(request),
+            "ListContainerInstances" => self.list_container_instances(request),
+            "PutAccountSetting" => self.put_account_setting(request, caller),
+            "ListAccountSettings" => self.list_account_settings(request, caller),
             "DeleteCluster" => self.delete_cluster(request),
             "DescribeClusters" => self.describe_clusters(request),
             "ListClusters" => self.list_clusters(request),

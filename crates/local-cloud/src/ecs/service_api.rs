@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
 
+use super::capacity_providers::{change_placement, on_fargate, place, rebalancing};
 use super::cluster::{check_name, with_token};
 use super::deployment::REVISION_MEMBERS;
 use super::describe::missing;
@@ -109,22 +110,16 @@ impl Ecs {
         let desired = request.count("desiredCount", 0, 5_000)?.ok_or_else(|| {
             invalid("desiredCount must be specified with the REPLICA scheduling strategy.")
         })?;
-        request.choice("launchType", &LAUNCH_TYPES)?;
         let mut members = Map::new();
-        if request.value("capacityProviderStrategy").is_none() {
-            let fargate = self
-                .definition(&definition)
-                .is_some_and(|one| one.requires("FARGATE"));
-            members.insert(
-                "launchType".into(),
-                if fargate { "FARGATE" } else { "EC2" }.into(),
-            );
-        }
         for member in UPDATED.iter().chain(&CREATED) {
             if let Some(value) = request.value(member) {
                 members.insert((*member).to_owned(), value.clone());
             }
         }
+        place(
+            &mut members,
+            self.placement(&cluster, request, &definition)?,
+        );
         let defaults = [
             ("schedulingStrategy", json!("REPLICA")),
             ("deploymentController", json!({"type": "ECS"})),
@@ -133,17 +128,14 @@ impl Ecs {
             ("enableECSManagedTags", json!(false)),
             ("enableExecuteCommand", json!(false)),
             ("propagateTags", json!("NONE")),
-            ("availabilityZoneRebalancing", json!("DISABLED")),
+            ("availabilityZoneRebalancing", rebalancing(request)?.into()),
             ("healthCheckGracePeriodSeconds", json!(0)),
             ("deploymentConfiguration", default_configuration()),
         ];
         for (member, value) in defaults {
             members.entry(member).or_insert(value);
         }
-        if members
-            .get("launchType")
-            .is_some_and(|launch| launch == "FARGATE")
-        {
+        if on_fargate(&members) {
             members
                 .entry("platformVersion")
                 .or_insert_with(|| "LATEST".into());
@@ -212,7 +204,15 @@ impl Ecs {
         let desired = request.count("desiredCount", 0, 5_000)?;
         let force = request.flag("forceNewDeployment")?.unwrap_or(false);
         let mut redeploy = force || definition.as_ref() != Some(&wanted);
-        for member in UPDATED {
+        if request.value("capacityProviderStrategy").is_some() {
+            let cluster = self.cluster(request)?;
+            let wanted = self.strategy(&cluster, request)?;
+            redeploy |= change_placement(&mut members, wanted, force)?;
+        }
+        for member in UPDATED
+            .into_iter()
+            .filter(|one| *one != "capacityProviderStrategy")
+        {
             if let Some(value) = request.value(member)
                 && members.get(member) != Some(value)
             {
@@ -284,7 +284,7 @@ impl Ecs {
                 "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
             ));
         }
-        if members.text("launchType")? == Some("FARGATE") && !found.supports_fargate() {
+        if on_fargate(members.members()) && !found.supports_fargate() {
             return Err(client(
                 "Task definition does not support launch_type FARGATE.",
             ));
@@ -399,6 +399,20 @@ impl Ecs {
             .map(|(name, _)| (name.clone(), self.service_arn(&cluster, name)));
         let (arns, token) = page(items, false, request, 10, 100)?;
         Ok(with_token(json!({"serviceArns": arns}), token))
+    }
+
+    /// The tags that tasks of a service get.
+    pub(super) fn tags_of_tasks(&self, service: &Service, definition: &DefinitionId) -> Tags {
+        let from = service.member_text("propagateTags");
+        let mut tags = self.propagated(from, definition, Some(&service.tags));
+        if service
+            .members
+            .get("enableECSManagedTags")
+            .is_some_and(|managed| *managed == true)
+        {
+            tags.extend(tags::managed_tags(&service.cluster, Some(&service.name)));
+        }
+        tags
     }
 
     /// The tags that a task gets from its task definition or service.

@@ -142,6 +142,9 @@ pub(super) struct Task {
     pub(super) started_by: Option<String>,
     pub(super) group: String,
     pub(super) launch_type: String,
+    /// The capacity provider, when a strategy chose one.
+    #[serde(default)]
+    pub(super) provider: Option<String>,
     pub(super) platform_version: Option<String>,
     /// The subnet that its network interface is said to be in.
     #[serde(default)]

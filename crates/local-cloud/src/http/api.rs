@@ -17,6 +17,7 @@ use crate::error::ApiError;
 use crate::faults::Instead;
 use crate::iam::policy::Decision;
 use crate::identity::{self, Identity};
+use crate::scaling;
 use crate::services::Service;
 use crate::sigv4::{self, Received};
 use crate::sts;
@@ -49,7 +50,7 @@ pub(super) async fn handle(cloud: &Arc<Cloud>, request: Request<Incoming>) -> An
             };
             match Asked::of(received) {
                 Ok(asked) => answer_to(cloud, &asked, received, &id).await,
-                Err(error) => wire::failure(wire::JSON, &error),
+                Err((form, error)) => wire::unknown_answer(form, received, &error, &id),
             }
         }
     };
@@ -148,7 +149,15 @@ fn injected(asked: &Asked, instead: Option<Instead>) -> Result<(), ApiError> {
 
 /// Whether an operation changes nothing.
 fn reads(operation: &str) -> bool {
-    const READ: [&str; 6] = ["Describe", "List", "Get", "BatchGet", "Filter", "Simulate"];
+    const READ: [&str; 7] = [
+        "Describe",
+        "List",
+        "Get",
+        "BatchGet",
+        "BatchCheck",
+        "Filter",
+        "Simulate",
+    ];
     READ.iter().any(|start| operation.starts_with(start))
 }
 
@@ -237,7 +246,15 @@ fn apply(
         Service::Ssm => models.ssm.apply(operation, request, place, now),
         Service::Secrets => models.secrets.apply(operation, request, place, now),
         Service::Logs => cloud.logs().apply(operation, request, place, now),
-        Service::Sts => sts::apply(operation, identity, place),
+        Service::Sts => {
+            let trust = sts::Trust {
+                issuer: &cloud.issuer,
+                iam: &models.iam,
+                place,
+                secret: &cloud.instance.secret_access_key,
+            };
+            sts::apply(operation, request, identity, &trust, cloud.skewed(now))
+        }
         Service::Iam => models.iam.apply(operation, request, place, now),
         Service::CloudWatch => {
             let outcome = models.alarms.apply(operation, request, place, now);
@@ -258,6 +275,7 @@ fn apply(
             };
             balancers.apply(operation, request)
         }
+        Service::Scaling => scaling::apply(operation, request),
     };
     drop(models);
     cloud.changed();

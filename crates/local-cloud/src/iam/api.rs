@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::attached::{self, tags};
 use super::policy::{Context, Decision};
 use super::{Iam, Role, role_name};
 use crate::error::ApiError;
@@ -10,13 +11,13 @@ use crate::place::{Place, seconds};
 use crate::task::Millis;
 
 /// When roles were made that nobody made here: at the beginning of 2020.
-const BEFORE: Millis = 1_577_836_800_000;
+pub(super) const BEFORE: Millis = 1_577_836_800_000;
 
 pub(super) fn no_role(name: &str) -> ApiError {
     no_entity(format!("The role with name {name} cannot be found."))
 }
 
-fn no_entity(message: String) -> ApiError {
+pub(super) fn no_entity(message: String) -> ApiError {
     ApiError {
         status: 404,
         code: "NoSuchEntity",
@@ -24,11 +25,11 @@ fn no_entity(message: String) -> ApiError {
     }
 }
 
-fn invalid(message: impl Into<String>) -> ApiError {
+pub(super) fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::new("ValidationError", message)
 }
 
-fn required<'a>(request: &'a Value, member: &str) -> Result<&'a str, ApiError> {
+pub(super) fn required<'a>(request: &'a Value, member: &str) -> Result<&'a str, ApiError> {
     request[member]
         .as_str()
         .filter(|text| !text.is_empty())
@@ -51,7 +52,7 @@ fn document(request: &Value, member: &str) -> Result<Value, ApiError> {
 }
 
 /// Policies come back percent-encoded, as RFC 3986 has it.
-fn encoded(policy: &Value) -> String {
+pub(super) fn encoded(policy: &Value) -> String {
     crate::sigv4::encode(&policy.to_string())
 }
 
@@ -102,10 +103,17 @@ impl Iam {
                 let names: Vec<&String> = role.policies.keys().collect();
                 Ok(json!({"PolicyNames": names, "IsTruncated": false}))
             }
-            // There are no managed policies here.
-            "ListAttachedRolePolicies" => {
+            "AttachRolePolicy" => self.attach(request),
+            "DetachRolePolicy" => self.detach(request),
+            "ListAttachedRolePolicies" => self.list_attached(request),
+            "GetPolicy" => self.get_policy(request),
+            "GetPolicyVersion" => attached::get_policy_version(request),
+            "ListRoles" => self.list_roles(request, place),
+            "ListRoleTags" | "TagRole" | "UntagRole" => self.role_tags(operation, request),
+            // There are no instances here.
+            "ListInstanceProfilesForRole" => {
                 self.role(required(request, "RoleName")?)?;
-                Ok(json!({"AttachedPolicies": [], "IsTruncated": false}))
+                Ok(json!({"InstanceProfiles": [], "IsTruncated": false}))
             }
             "SimulatePrincipalPolicy" => self.simulate(request, place),
             _ => Err(ApiError::new(
@@ -116,7 +124,7 @@ impl Iam {
     }
 
     /// The role that a request names, to be changed.
-    fn change(&mut self, request: &Value) -> Result<&mut Role, ApiError> {
+    pub(super) fn change(&mut self, request: &Value) -> Result<&mut Role, ApiError> {
         let name = required(request, "RoleName")?;
         self.role(name)?;
         self.generation += 1;
@@ -150,6 +158,7 @@ impl Iam {
             max_session_duration: text("MaxSessionDuration").and_then(|text| text.parse().ok()),
             created_at: now,
             trust: Some(trust),
+            tags: tags(request).collect(),
             ..Role::default()
         };
         let view = view(name, &role, place);
@@ -162,11 +171,18 @@ impl Iam {
     fn delete(&mut self, request: &Value) -> Result<Value, ApiError> {
         let name = required(request, "RoleName")?;
         let role = self.role(name)?;
-        if !role.policies.is_empty() {
+        let first = if !role.attached.is_empty() {
+            Some("detach all policies")
+        } else if !role.policies.is_empty() {
+            Some("delete policies")
+        } else {
+            None
+        };
+        if let Some(first) = first {
             return Err(ApiError {
                 status: 409,
                 code: "DeleteConflict",
-                message: "Cannot delete entity, must delete policies first.".to_owned(),
+                message: format!("Cannot delete entity, must {first} first."),
             });
         }
         self.generation += 1;
@@ -225,12 +241,12 @@ fn no_policy(name: &str) -> ApiError {
     no_entity(format!("The role policy with name {name} cannot be found."))
 }
 
-fn texts(list: &Value) -> Vec<&str> {
+pub(super) fn texts(list: &Value) -> Vec<&str> {
     let list = list.as_array().into_iter().flatten();
     list.filter_map(Value::as_str).collect()
 }
 
-fn view(name: &str, role: &Role, place: &Place) -> Value {
+pub(super) fn view(name: &str, role: &Role, place: &Place) -> Value {
     let path = role.path.as_deref().unwrap_or("/");
     let ecs = json!({"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow",
@@ -258,5 +274,10 @@ fn view(name: &str, role: &Role, place: &Place) -> Value {
         "MaxSessionDuration",
         role.max_session_duration.unwrap_or(3600).into(),
     );
+    if !role.tags.is_empty() {
+        let tags = role.tags.iter();
+        let list = tags.map(|(key, value)| json!({"Key": key, "Value": value}));
+        put("Tags", list.collect());
+    }
     Value::Object(view)
 }

@@ -5,6 +5,8 @@
 //! one that was deleted is gone.
 
 mod api;
+mod attached;
+pub(crate) mod managed;
 pub(crate) mod policy;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +18,7 @@ use crate::error::ApiError;
 use crate::identity::Identity;
 use crate::place::Place;
 use crate::task::Millis;
-use policy::{Context, Decision};
+use policy::{Context, Decision, Trusted};
 
 /// All roles that somebody made, changed or deleted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,6 +41,18 @@ struct Role {
     trust: Option<Value>,
     /// Inline policies by name.
     policies: BTreeMap<String, Value>,
+    /// ARNs of managed policies.
+    #[serde(default)]
+    attached: BTreeSet<String>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+}
+
+impl Role {
+    /// Whether nobody has said anything about what it may do.
+    fn is_free(&self) -> bool {
+        self.trust.is_none() && self.policies.is_empty() && self.attached.is_empty()
+    }
 }
 
 impl Iam {
@@ -78,6 +92,32 @@ impl Iam {
         }
     }
 
+    /// Whether an identity may assume a role with its own credentials: the role's trust policy names it, or names the account and the identity's own policies allow it.
+    pub(crate) fn may_assume_as(&self, identity: &Identity, role: &str, place: &Place) -> bool {
+        let Ok(found) = self.role(role) else {
+            return false;
+        };
+        let context = Context::new();
+        let trusted = found.trust.as_ref().map_or(Trusted::Account, |trust| {
+            policy::trusts_caller(trust, &identity.arn, &place.account, &context)
+        });
+        match trusted {
+            Trusted::No => false,
+            Trusted::Caller => true,
+            Trusted::Account => {
+                let arn = place.role_arn(role);
+                self.decide(identity, "sts:AssumeRole", &arn, &context) == Decision::Allowed
+            }
+        }
+    }
+
+    /// How long a session of this role may be at most, in seconds.
+    pub(crate) fn longest_session(&self, role: &str) -> u64 {
+        let role = self.roles.get(role);
+        role.and_then(|role| role.max_session_duration)
+            .unwrap_or(3600)
+    }
+
     /// Whether an identity may do this. The instance's own key and roles without policies may do everything.
     pub(crate) fn decide(
         &self,
@@ -95,8 +135,13 @@ impl Iam {
     fn decide_for(&self, role: &str, action: &str, resource: &str, context: &Context) -> Decision {
         match self.role(role) {
             Err(_) => Decision::ImplicitDeny,
-            Ok(role) if role.policies.is_empty() && role.trust.is_none() => Decision::Allowed,
-            Ok(role) => policy::evaluate(role.policies.values(), action, resource, context),
+            Ok(role) if role.is_free() => Decision::Allowed,
+            Ok(role) => {
+                let attached = role.attached.iter();
+                let attached = attached.filter_map(|arn| Some(managed::find(arn)?.document()));
+                let all: Vec<Value> = role.policies.values().cloned().chain(attached).collect();
+                policy::evaluate(&all, action, resource, context)
+            }
         }
     }
 }

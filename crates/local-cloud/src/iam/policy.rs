@@ -61,6 +61,72 @@ pub(crate) fn trusts(policy: &Value, provider: &str, context: &Context) -> bool 
     with_effect("Allow") && !with_effect("Deny")
 }
 
+/// How a trust policy regards a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trusted {
+    No,
+    /// It names the caller.
+    Caller,
+    /// It names the account, which leaves it to the caller's own policies.
+    Account,
+}
+
+/// Whether a trust policy lets a caller of the account, known by ARN, assume the role.
+pub(crate) fn trusts_caller(
+    policy: &Value,
+    caller: &str,
+    account: &str,
+    context: &Context,
+) -> Trusted {
+    const ACTION: &str = "sts:AssumeRole";
+    let root = format!("arn:aws:iam::{account}:root");
+    let role = caller
+        .split_once(":assumed-role/")
+        .and_then(|(_, rest)| rest.split('/').next());
+    // The ARN of a role may hold a path, that of its session does not.
+    let is_role = |arn: &str| {
+        let path = arn.strip_prefix(&format!("arn:aws:iam::{account}:role/"));
+        path.is_some_and(|path| path.rsplit('/').next() == role)
+    };
+    let regard = |statement: &Value| {
+        if !names(statement, "Action", "NotAction", ACTION, true)
+            || !conditions_hold(statement, context)
+        {
+            return Trusted::No;
+        }
+        let principal = &statement["Principal"];
+        let named = list(principal).chain(list(&principal["AWS"]));
+        let mut regard = Trusted::No;
+        for arn in named {
+            if arn == caller || is_role(arn) {
+                return Trusted::Caller;
+            }
+            if arn == "*" || arn == account || arn == root {
+                regard = Trusted::Account;
+            }
+        }
+        regard
+    };
+    let with_effect = |effect: &'static str| {
+        statements(policy)
+            .filter(move |statement| statement["Effect"] == effect)
+            .map(regard)
+    };
+    if with_effect("Deny").any(|regard| regard != Trusted::No) {
+        return Trusted::No;
+    }
+    let mut allowed = Trusted::No;
+    for regard in with_effect("Allow") {
+        if regard == Trusted::Caller {
+            return regard;
+        }
+        if regard == Trusted::Account {
+            allowed = regard;
+        }
+    }
+    allowed
+}
+
 /// Whether any condition of the policy asks for `key`.
 pub(crate) fn asks_for(policy: &Value, key: &str) -> bool {
     statements(policy)
@@ -326,5 +392,44 @@ mod tests {
         ));
         assert!(asks_for(&policy, "token.actions.githubusercontent.com:AUD"));
         assert!(!asks_for(&policy, "iam:PassedToService"));
+    }
+
+    #[test]
+    fn trust_is_for_a_caller_or_for_the_account() {
+        let user = "arn:aws:iam::000000000000:user/longshore";
+        let session = "arn:aws:sts::000000000000:assumed-role/deployer/ci";
+        let root = "arn:aws:iam::000000000000:root";
+        let other = "arn:aws:iam::111111111111:root";
+        let role = "arn:aws:iam::000000000000:role/team/deployer";
+        let cases = [
+            (json!({"AWS": user}), user, Trusted::Caller),
+            (json!({"AWS": [root, user]}), user, Trusted::Caller),
+            (json!({"AWS": root}), user, Trusted::Account),
+            (json!({"AWS": "000000000000"}), session, Trusted::Account),
+            (json!({"AWS": role}), session, Trusted::Caller),
+            (json!({"AWS": session}), session, Trusted::Caller),
+            (json!({"AWS": role}), user, Trusted::No),
+            (json!({"AWS": other}), user, Trusted::No),
+            (json!("*"), user, Trusted::Account),
+            (
+                json!({"Service": "ecs-tasks.amazonaws.com"}),
+                user,
+                Trusted::No,
+            ),
+        ];
+        let statement = |effect: &str, principal: &Value| json!({"Effect": effect, "Principal": principal, "Action": "sts:AssumeRole"});
+        let regard = |policy: Value, caller: &str| {
+            trusts_caller(&policy, caller, "000000000000", &Context::new())
+        };
+        for (principal, caller, expected) in cases {
+            let policy = json!({"Statement": statement("Allow", &principal)});
+            assert_eq!(regard(policy, caller), expected, "{principal} {caller}");
+        }
+        let everyone = json!({"AWS": root});
+        let denied = json!({"Statement": [statement("Allow", &everyone), statement("Deny", &json!({"AWS": user}))]});
+        assert_eq!(regard(denied.clone(), user), Trusted::No);
+        assert_eq!(regard(denied, session), Trusted::Account);
+        let other_action = json!({"Statement": {"Effect": "Allow", "Principal": everyone, "Action": "sts:AssumeRoleWithWebIdentity"}});
+        assert_eq!(regard(other_action, user), Trusted::No);
     }
 }

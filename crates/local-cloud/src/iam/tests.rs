@@ -117,3 +117,109 @@ fn a_role_is_assumed_as_it_trusts() {
     ask(&mut iam, "DeleteRole", &json!({"RoleName": "made"})).unwrap();
     assert!(!iam.may_assume("made", "issuer", "sts.amazonaws.com", &none));
 }
+
+#[test]
+fn what_a_managed_policy_allows_is_allowed_while_it_is_attached() {
+    const EXECUTION: &str = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy";
+    let mut iam = Iam::default();
+    let create = json!({"RoleName": "run", "AssumeRolePolicyDocument": TRUST, "Tags": [{"Key": "a", "Value": "b"}]});
+    ask(&mut iam, "CreateRole", &create).unwrap();
+    let identity = Identity::assumed_role(&place(), "run", "s");
+    let may = |iam: &Iam, action: &str| {
+        iam.decide(&identity, action, "arn", &Context::new()) == Decision::Allowed
+    };
+    let named = json!({"RoleName": "run", "PolicyArn": EXECUTION});
+    assert!(!may(&iam, "ecr:BatchGetImage"));
+    ask(&mut iam, "AttachRolePolicy", &named).unwrap();
+    assert!(may(&iam, "ecr:BatchGetImage") && may(&iam, "logs:PutLogEvents"));
+    assert!(!may(&iam, "ssm:GetParameters"));
+    let listed = ask(&mut iam, "ListAttachedRolePolicies", &named).unwrap();
+    assert_eq!(
+        listed["AttachedPolicies"],
+        json!([{"PolicyName": "AmazonECSTaskExecutionRolePolicy", "PolicyArn": EXECUTION}])
+    );
+    let policy = ask(&mut iam, "GetPolicy", &named).unwrap();
+    assert_eq!(policy["Policy"]["AttachmentCount"], 1);
+    let version = json!({"PolicyArn": EXECUTION, "VersionId": "v1"});
+    ask(&mut iam, "GetPolicyVersion", &version).unwrap();
+    assert_eq!(ask(&mut iam, "DeleteRole", &named), Err("DeleteConflict"));
+    ask(&mut iam, "DetachRolePolicy", &named).unwrap();
+    assert_eq!(
+        ask(&mut iam, "DetachRolePolicy", &named),
+        Err("NoSuchEntity")
+    );
+    assert!(!may(&iam, "ecr:BatchGetImage"));
+    let unknown = json!({"RoleName": "run", "PolicyArn": "arn:aws:iam::aws:policy/None"});
+    for operation in ["AttachRolePolicy", "GetPolicy"] {
+        assert_eq!(ask(&mut iam, operation, &unknown), Err("NoSuchEntity"));
+    }
+}
+
+#[test]
+fn roles_are_listed_and_tagged() {
+    let mut iam = Iam::default();
+    for (name, path) in [("a", "/"), ("b", "/team/")] {
+        let create = json!({"RoleName": name, "Path": path, "AssumeRolePolicyDocument": TRUST, "Tags": [{"Key": "k", "Value": name}]});
+        let made = ask(&mut iam, "CreateRole", &create).unwrap();
+        assert_eq!(made["Role"]["Tags"], create["Tags"]);
+    }
+    let names = |iam: &mut Iam, request: Value| {
+        let answer = ask(iam, "ListRoles", &request).unwrap();
+        let roles = answer["Roles"].as_array().unwrap().iter();
+        let names: Vec<String> = roles
+            .map(|role| role["RoleName"].as_str().unwrap().to_owned())
+            .collect();
+        (
+            names.join(" "),
+            answer["Marker"].as_str().map(str::to_owned),
+        )
+    };
+    assert_eq!(names(&mut iam, json!({})), ("a b".to_owned(), None));
+    assert_eq!(names(&mut iam, json!({"PathPrefix": "/team/"})).0, "b");
+    let (first, marker) = names(&mut iam, json!({"MaxItems": "1"}));
+    assert_eq!(first, "a");
+    assert_eq!(
+        names(&mut iam, json!({"MaxItems": "1", "Marker": marker})),
+        ("b".to_owned(), None)
+    );
+    let tag = json!({"RoleName": "a", "Tags": [{"Key": "x", "Value": "y"}]});
+    ask(&mut iam, "TagRole", &tag).unwrap();
+    ask(
+        &mut iam,
+        "UntagRole",
+        &json!({"RoleName": "a", "TagKeys": ["k"]}),
+    )
+    .unwrap();
+    let listed = ask(&mut iam, "ListRoleTags", &json!({"RoleName": "a"})).unwrap();
+    assert_eq!(listed["Tags"], tag["Tags"]);
+    let profiles = ask(
+        &mut iam,
+        "ListInstanceProfilesForRole",
+        &json!({"RoleName": "a"}),
+    );
+    assert_eq!(profiles.unwrap()["InstanceProfiles"], json!([]));
+}
+
+#[test]
+fn who_may_assume_a_role_with_credentials() {
+    let mut iam = Iam::default();
+    let owner = Identity::owner(&place(), "KEY");
+    let other = Identity::assumed_role(&place(), "other", "s");
+    let may = |iam: &Iam, who: &Identity, role: &str| iam.may_assume_as(who, role, &place());
+    assert!(may(&iam, &owner, "nobody-made-it"));
+    let root = r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::000000000000:root"},"Action":"sts:AssumeRole"}}"#;
+    for (name, trust) in [("target", root), ("by-token", TRUST), ("other", TRUST)] {
+        let create = json!({"RoleName": name, "AssumeRolePolicyDocument": trust});
+        ask(&mut iam, "CreateRole", &create).unwrap();
+    }
+    assert!(may(&iam, &owner, "target"));
+    assert!(!may(&iam, &owner, "by-token"));
+    // The account leaves it to the caller's policies, and this one has none.
+    assert!(!may(&iam, &other, "target"));
+    let policy = r#"{"Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"}]}"#;
+    let put = json!({"RoleName": "other", "PolicyName": "p", "PolicyDocument": policy});
+    ask(&mut iam, "PutRolePolicy", &put).unwrap();
+    assert!(may(&iam, &other, "target"));
+    ask(&mut iam, "DeleteRole", &json!({"RoleName": "target"})).unwrap();
+    assert!(!may(&iam, &owner, "target"));
+}

@@ -1,19 +1,22 @@
 //! The operations of the API.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::limits::{self, Sent};
 use super::pattern::Pattern;
 use super::{Event, Group, Logs, Record, Stream};
 use crate::error::ApiError;
 use crate::place::{Place, page, parse};
 use crate::task::Millis;
 
-const INVALID: &str = "InvalidParameterException";
+pub(super) const INVALID: &str = "InvalidParameterException";
 /// An answer holds this many bytes of events at most.
 const ANSWER: usize = 1 << 20;
 /// And this many events.
-const EVENTS: usize = 10_000;
+pub(super) const EVENTS: usize = 10_000;
 
 /// How every operation names its group.
 #[derive(Deserialize)]
@@ -67,7 +70,12 @@ impl Logs {
             "CreateLogGroup" => self.create_log_group(request, now),
             "CreateLogStream" => self.create_log_stream(request, now),
             "DeleteLogGroup" | "DeleteLogStream" => self.delete(operation, request),
-            "PutRetentionPolicy" => self.put_retention(request),
+            "PutRetentionPolicy" | "DeleteRetentionPolicy" => {
+                self.put_retention(operation, request)
+            }
+            "TagResource" | "UntagResource" | "ListTagsForResource" => {
+                self.resource_tags(operation, request, place)
+            }
             "DescribeLogGroups" => self.describe_groups(request, place),
             "DescribeLogStreams" => self.describe_streams(request, place),
             "PutLogEvents" => self.put_events(request, now),
@@ -78,6 +86,12 @@ impl Logs {
     }
 
     fn create_log_group(&mut self, request: &Value, now: Millis) -> Result<Value, ApiError> {
+        #[derive(Deserialize)]
+        struct Tags {
+            #[serde(default)]
+            tags: BTreeMap<String, String>,
+        }
+        let tags: Tags = parse(request, INVALID)?;
         let request: GroupName = parse(request, INVALID)?;
         let name = request.name()?;
         let good = |b: u8| b.is_ascii_alphanumeric() || b"_-/.#".contains(&b);
@@ -89,7 +103,12 @@ impl Logs {
         if self.has_group(name) {
             return Err(exists("group"));
         }
-        self.create_group(name, now);
+        self.change(Record::Group {
+            group: name.to_owned(),
+            at: now,
+            days: None,
+            tags: tags.tags,
+        });
         Ok(json!({}))
     }
 
@@ -132,19 +151,25 @@ impl Logs {
         Ok(json!({}))
     }
 
-    fn put_retention(&mut self, request: &Value) -> Result<Value, ApiError> {
+    fn put_retention(&mut self, operation: &str, request: &Value) -> Result<Value, ApiError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Request {
             log_group_name: String,
-            retention_in_days: u32,
+            retention_in_days: Option<u32>,
         }
         let request: Request = parse(request, INVALID)?;
-        let at = self.group(&request.log_group_name)?.created_at;
+        let group = self.group(&request.log_group_name)?;
+        let (at, tags) = (group.created_at, group.tags.clone());
+        let days = match operation {
+            "DeleteRetentionPolicy" => None,
+            _ => Some(limits::retention(request.retention_in_days)?),
+        };
         self.change(Record::Group {
             group: request.log_group_name,
             at,
-            days: Some(request.retention_in_days),
+            days,
+            tags,
         });
         Ok(json!({}))
     }
@@ -212,31 +237,22 @@ impl Logs {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Request {
-            log_events: Vec<Event>,
-        }
-        #[derive(Deserialize)]
-        struct Event {
-            timestamp: Millis,
-            message: String,
+            log_events: Vec<Sent>,
         }
         let (group, stream) = self.stream_names(request)?;
         let request: Request = parse(request, INVALID)?;
         self.stream(&group, &stream)?;
-        if request.log_events.is_empty() || request.log_events.len() > EVENTS {
-            return Err(invalid("Member 'logEvents' must have 1 to 10000 items."));
-        }
-        if request.log_events.iter().any(|e| e.message.is_empty()) {
-            return Err(invalid("Log event message must not be empty."));
-        }
-        if !request.log_events.is_sorted_by_key(|event| event.timestamp) {
-            return Err(invalid(
-                "Log events in a single PutLogEvents request must be in chronological order.",
-            ));
-        }
-        for event in request.log_events {
+        limits::check_batch(&request.log_events)?;
+        let days = self.group(&group)?.retention_days;
+        let (taken, rejected) = limits::in_time(&request.log_events, days, now);
+        for event in &request.log_events[taken] {
             self.add(&group, &stream, event.timestamp, &event.message, now);
         }
-        Ok(json!({"nextSequenceToken": format!("{:056}", self.next)}))
+        let mut answer = json!({"nextSequenceToken": format!("{:056}", self.next)});
+        if let Some(rejected) = rejected {
+            answer["rejectedLogEventsInfo"] = rejected;
+        }
+        Ok(answer)
     }
 
     /// Tokens are places between events: `f/N` reads on from event N, `b/N` reads back from before event N. A read that finds nothing gives back the token it
@@ -312,11 +328,17 @@ impl Logs {
         let request: Request = parse(request, INVALID)?;
         let group = self.group(name.name()?)?;
         let pattern = request.filter_pattern.unwrap_or_default();
-        let pattern = Pattern::parse(&pattern).ok_or_else(|| {
-            invalid(
-                "The local cloud's filter patterns are terms and phrases, without '{', '[' or '%'.",
-            )
-        })?;
+        let pattern = Pattern::parse(&pattern)
+            .map_err(|why| invalid(format!("Invalid filter pattern: {why}")))?;
+        if !request.log_stream_names.is_empty() && request.log_stream_name_prefix.is_some() {
+            return Err(invalid(
+                "LogStreamNamePrefix and LogStreamNames are mutually exclusive parameters.",
+            ));
+        }
+        let there = |name: &String| group.streams.contains_key(name);
+        if !request.log_stream_names.iter().all(there) {
+            return Err(missing("stream"));
+        }
         let after = match &request.next_token {
             None => None,
             Some(token) => Some(
@@ -380,7 +402,7 @@ impl Logs {
         Ok((group.to_owned(), request.log_stream_name))
     }
 
-    fn group(&self, name: &str) -> Result<&Group, ApiError> {
+    pub(super) fn group(&self, name: &str) -> Result<&Group, ApiError> {
         self.groups.get(name).ok_or_else(|| missing("group"))
     }
 
@@ -459,7 +481,7 @@ fn with_token(mut answer: Value, token: Option<String>) -> Value {
     answer
 }
 
-fn invalid(message: impl Into<String>) -> ApiError {
+pub(super) fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::new(INVALID, message)
 }
 

@@ -6,7 +6,10 @@
 //! Documented in the Amazon CloudWatch Logs API reference.
 
 mod api;
+mod json_pattern;
+mod limits;
 mod pattern;
+mod resource_tags;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -50,6 +53,7 @@ pub struct Logs {
 struct Group {
     created_at: Millis,
     retention_days: Option<u32>,
+    tags: BTreeMap<String, String>,
     streams: BTreeMap<String, Stream>,
 }
 
@@ -73,7 +77,7 @@ struct Event {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "r", deny_unknown_fields)]
 pub enum Record {
-    /// A group was made.
+    /// A group was made, or changed.
     #[serde(rename = "group")]
     Group {
         /// Name.
@@ -82,6 +86,9 @@ pub enum Record {
         at: Millis,
         /// Retention, which is shown but not acted on.
         days: Option<u32>,
+        /// Tags.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        tags: BTreeMap<String, String>,
     },
     /// A stream was made.
     #[serde(rename = "stream")]
@@ -144,6 +151,7 @@ impl Logs {
                 group: group.to_owned(),
                 at: now,
                 days: None,
+                tags: BTreeMap::new(),
             });
         }
     }
@@ -181,6 +189,7 @@ impl Logs {
                 group: name.clone(),
                 at: group.created_at,
                 days: group.retention_days,
+                tags: group.tags.clone(),
             });
             for (stream_name, stream) in &group.streams {
                 out.push(Record::Stream {
@@ -208,13 +217,20 @@ impl Logs {
     /// Takes over one record of a journal. A record that does not fit (its group is gone) is left out.
     pub fn replay(&mut self, record: Record) {
         match record {
-            Record::Group { group, at, days } => {
+            Record::Group {
+                group,
+                at,
+                days,
+                tags,
+            } => {
                 let group = self.groups.entry(group).or_insert_with(|| Group {
                     created_at: at,
                     retention_days: None,
+                    tags: BTreeMap::new(),
                     streams: BTreeMap::new(),
                 });
                 group.retention_days = days;
+                group.tags = tags;
             }
             Record::Stream { group, stream, at } => {
                 if let Some(group) = self.groups.get_mut(&group) {

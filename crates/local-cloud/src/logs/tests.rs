@@ -118,11 +118,25 @@ fn filtering_joins_streams_in_time_and_pages() {
         }
         assert_eq!(seen, expected, "{extra}");
     }
-    let json = json!({"logGroupName": "/api", "filterPattern": "{ $.a = 1 }"});
-    assert_eq!(
-        call(&mut logs, "FilterLogEvents", &json),
-        Err("InvalidParameterException")
-    );
+    let cases = [
+        (
+            json!({"filterPattern": "[a, b]"}),
+            "InvalidParameterException",
+        ),
+        (
+            json!({"logStreamNames": ["odd"], "logStreamNamePrefix": "o"}),
+            "InvalidParameterException",
+        ),
+        (
+            json!({"logStreamNames": ["odd", "none"]}),
+            "ResourceNotFoundException",
+        ),
+    ];
+    for (mut request, code) in cases {
+        request["logGroupName"] = "/api".into();
+        let answer = call(&mut logs, "FilterLogEvents", &request);
+        assert_eq!(answer, Err(code), "{request}");
+    }
 }
 
 #[test]
@@ -147,9 +161,18 @@ fn groups_and_streams_are_made_listed_and_deleted() {
     let put =
         |events: Value| json!({"logGroupName": "/api", "logStreamName": "s", "logEvents": events});
     let event = |at: u64| json!({"timestamp": at, "message": "m"});
-    call(&mut logs, "PutLogEvents", &put(json!([event(1), event(2)]))).unwrap();
+    call(
+        &mut logs,
+        "PutLogEvents",
+        &put(json!([event(NOW - 1), event(NOW)])),
+    )
+    .unwrap();
     assert_eq!(
-        call(&mut logs, "PutLogEvents", &put(json!([event(2), event(1)]))),
+        call(
+            &mut logs,
+            "PutLogEvents",
+            &put(json!([event(NOW), event(NOW - 1)]))
+        ),
         Err("InvalidParameterException")
     );
     let groups = call(
@@ -163,7 +186,7 @@ fn groups_and_streams_are_made_listed_and_deleted() {
         "arn:aws:logs:us-east-1:000000000000:log-group:/api:*"
     );
     let streams = call(&mut logs, "DescribeLogStreams", &group).unwrap();
-    assert_eq!(streams["logStreams"][0]["lastEventTimestamp"], 2);
+    assert_eq!(streams["logStreams"][0]["lastEventTimestamp"], NOW);
     call(&mut logs, "DeleteLogStream", &stream).unwrap();
     assert_eq!(
         call(&mut logs, "GetLogEvents", &stream),
@@ -228,5 +251,106 @@ fn a_replayed_journal_is_the_same_state() {
             read.replay(serde_json::from_str(&line).unwrap());
         }
         assert_eq!(read.records(), logs.records());
+    }
+}
+
+#[test]
+fn what_is_too_old_or_too_new_is_left_out_and_told() {
+    const DAY: Millis = 24 * 60 * 60 * 1000;
+    let mut logs = Logs::default();
+    call(
+        &mut logs,
+        "CreateLogGroup",
+        &json!({"logGroupName": "/api"}),
+    )
+    .unwrap();
+    let stream = json!({"logGroupName": "/api", "logStreamName": "s"});
+    call(&mut logs, "CreateLogStream", &stream).unwrap();
+    let put = |logs: &mut Logs, times: &[Millis]| {
+        let events: Vec<Value> = times
+            .iter()
+            .map(|at| json!({"timestamp": at, "message": "m"}))
+            .collect();
+        let request = json!({"logGroupName": "/api", "logStreamName": "s", "logEvents": events});
+        let answer = call(logs, "PutLogEvents", &request)?;
+        Ok(answer.get("rejectedLogEventsInfo").cloned())
+    };
+    assert_eq!(put(&mut logs, &[NOW]), Ok(None));
+    assert_eq!(
+        put(
+            &mut logs,
+            &[NOW - 14 * DAY - 2, NOW - 14 * DAY - 1, NOW - 14 * DAY]
+        ),
+        Ok(Some(json!({"tooOldLogEventEndIndex": 2})))
+    );
+    assert_eq!(
+        put(&mut logs, &[NOW, NOW + DAY / 12, NOW + DAY / 12 + 1]),
+        Ok(Some(json!({"tooNewLogEventStartIndex": 2})))
+    );
+    assert_eq!(
+        put(&mut logs, &[NOW - DAY - 1, NOW]),
+        Err("InvalidParameterException")
+    );
+    assert_eq!(logs.totals(), (1, 4));
+    let keep = json!({"logGroupName": "/api", "retentionInDays": 1});
+    call(&mut logs, "PutRetentionPolicy", &keep).unwrap();
+    assert_eq!(
+        put(&mut logs, &[NOW - DAY - 1, NOW - 1]),
+        Ok(Some(json!({"expiredLogEventEndIndex": 1})))
+    );
+}
+
+#[test]
+fn a_group_keeps_its_tags_and_one_of_the_retentions_that_there_are() {
+    let mut logs = Logs::default();
+    let create = json!({"logGroupName": "/api", "tags": {"a": "b"}});
+    call(&mut logs, "CreateLogGroup", &create).unwrap();
+    for (days, expected) in [
+        (15, Err("InvalidParameterException")),
+        (0, Err("InvalidParameterException")),
+        (14, Ok(())),
+    ] {
+        let keep = json!({"logGroupName": "/api", "retentionInDays": days});
+        assert_eq!(
+            call(&mut logs, "PutRetentionPolicy", &keep).map(drop),
+            expected,
+            "{days}"
+        );
+    }
+    let arn = "arn:aws:logs:us-east-1:000000000000:log-group:/api";
+    let tag = json!({"resourceArn": arn, "tags": {"c": "d"}});
+    call(&mut logs, "TagResource", &tag).unwrap();
+    let untag = json!({"resourceArn": format!("{arn}:*"), "tagKeys": ["a"]});
+    call(&mut logs, "UntagResource", &untag).unwrap();
+    let mut read = Logs::default();
+    for record in logs.take_pending() {
+        read.replay(record);
+    }
+    for mut logs in [logs, read] {
+        let listed = call(
+            &mut logs,
+            "ListTagsForResource",
+            &json!({"resourceArn": arn}),
+        )
+        .unwrap();
+        assert_eq!(listed, json!({"tags": {"c": "d"}}));
+        let described = |logs: &mut Logs| {
+            call(logs, "DescribeLogGroups", &json!({})).unwrap()["logGroups"][0].clone()
+        };
+        assert_eq!(described(&mut logs)["retentionInDays"], 14);
+        call(
+            &mut logs,
+            "DeleteRetentionPolicy",
+            &json!({"logGroupName": "/api"}),
+        )
+        .unwrap();
+        assert!(described(&mut logs).get("retentionInDays").is_none());
+        let listed = call(
+            &mut logs,
+            "ListTagsForResource",
+            &json!({"resourceArn": arn}),
+        )
+        .unwrap();
+        assert_eq!(listed, json!({"tags": {"c": "d"}}));
     }
 }

@@ -11,49 +11,60 @@ pub const TESTS: &[Test] = &[(
 )];
 
 /// All operations of the services that speak JSON. The check against botocore's model shows that there are no more.
-const OPERATIONS: [(&str, &str); 6] = [
+const OPERATIONS: [(&str, &str); 7] = [
     (
         "AmazonEC2ContainerServiceV20141113",
         "CreateCluster DeleteCluster DescribeClusters ListClusters RegisterTaskDefinition DeregisterTaskDefinition DeleteTaskDefinitions DescribeTaskDefinition \
          ListTaskDefinitions ListTaskDefinitionFamilies CreateService UpdateService DeleteService DescribeServices ListServices ListServiceDeployments \
          DescribeServiceDeployments DescribeServiceRevisions StopServiceDeployment RunTask StopTask ListTasks DescribeTasks TagResource UntagResource \
-         ListTagsForResource",
+         ListTagsForResource UpdateCluster UpdateClusterSettings PutClusterCapacityProviders DescribeCapacityProviders ListContainerInstances \
+         PutAccountSetting ListAccountSettings",
     ),
     (
         "AmazonEC2ContainerRegistry_V20150921",
         "GetAuthorizationToken CreateRepository DescribeRepositories DeleteRepository PutImageTagMutability TagResource UntagResource ListTagsForResource \
-         DescribeImages ListImages BatchGetImage BatchDeleteImage",
+         DescribeImages ListImages BatchGetImage BatchDeleteImage GetRepositoryPolicy SetRepositoryPolicy \
+         DeleteRepositoryPolicy GetLifecyclePolicy PutLifecyclePolicy DeleteLifecyclePolicy PutImageScanningConfiguration PutImage \
+         BatchCheckLayerAvailability GetDownloadUrlForLayer DescribeImageScanFindings",
     ),
     (
         "AmazonSSM",
-        "PutParameter GetParameter GetParameters GetParametersByPath DescribeParameters DeleteParameter DeleteParameters",
+        "PutParameter GetParameter GetParameters GetParametersByPath DescribeParameters DeleteParameter DeleteParameters \
+         GetParameterHistory ListTagsForResource AddTagsToResource RemoveTagsFromResource",
     ),
     (
         "secretsmanager",
-        "CreateSecret PutSecretValue UpdateSecret GetSecretValue DescribeSecret ListSecrets DeleteSecret RestoreSecret",
+        "CreateSecret PutSecretValue UpdateSecret GetSecretValue DescribeSecret ListSecrets DeleteSecret RestoreSecret \
+         BatchGetSecretValue ListSecretVersionIds UpdateSecretVersionStage GetResourcePolicy GetRandomPassword TagResource UntagResource",
     ),
     (
         "Logs_20140328",
         "CreateLogGroup CreateLogStream DeleteLogGroup DeleteLogStream PutRetentionPolicy DescribeLogGroups DescribeLogStreams PutLogEvents GetLogEvents \
-         FilterLogEvents",
+         FilterLogEvents DeleteRetentionPolicy TagResource UntagResource ListTagsForResource",
     ),
     (
         "GraniteServiceVersion20100801",
-        "PutMetricAlarm DescribeAlarms SetAlarmState DeleteAlarms",
+        "PutMetricAlarm DescribeAlarms SetAlarmState DeleteAlarms ListTagsForResource TagResource UntagResource",
+    ),
+    (
+        "AnyScaleFrontendService",
+        "DescribeScalableTargets DescribeScalingPolicies",
     ),
 ];
 
 /// And of those that speak the query protocol, by version.
 const QUERIES: [(&str, &str); 3] = [
-    ("2011-06-15", "GetCallerIdentity"),
+    ("2011-06-15", "GetCallerIdentity AssumeRole"),
     (
         "2010-05-08",
         "CreateRole DeleteRole GetRole UpdateAssumeRolePolicy PutRolePolicy GetRolePolicy DeleteRolePolicy ListRolePolicies ListAttachedRolePolicies \
-         SimulatePrincipalPolicy",
+         SimulatePrincipalPolicy AttachRolePolicy DetachRolePolicy GetPolicy GetPolicyVersion ListRoles ListRoleTags TagRole UntagRole \
+         ListInstanceProfilesForRole",
     ),
     (
         "2015-12-01",
-        "DescribeTargetGroups DescribeTargetHealth DescribeLoadBalancers DescribeListeners",
+        "DescribeTargetGroups DescribeTargetHealth DescribeLoadBalancers DescribeListeners DescribeTargetGroupAttributes \
+         DescribeLoadBalancerAttributes DescribeListenerAttributes DescribeRules DescribeTags",
     ),
 ];
 
@@ -155,7 +166,7 @@ fn no_operation_takes_a_request_that_is_not_rightly_signed() {
             asked += 1;
         }
     }
-    assert_eq!(asked, 82);
+    assert_eq!(asked, 135);
     // Nothing came of it.
     let status = cloud.runtime.block_on(cloud.instance.status()).unwrap();
     let sizes = status.sizes;

@@ -40,7 +40,7 @@ impl<C: Cloud> Execution<'_, C> {
         if cause.code == CauseCode::Superseded && self.is_back(watched).await {
             cause = Cause::new(
                 CauseCode::Stopped,
-                "the deployment was ended, and the service went back to the revision before it",
+                "the deployment was stopped, and the service went back to the revision before it",
             );
         }
         // From here on an interrupt asks for what is done anyway.
@@ -129,6 +129,10 @@ impl<C: Cloud> Execution<'_, C> {
             let primary = service.primary();
             if let Some(primary) = primary.filter(|primary| primary.task_definition == back) {
                 self.tell_progress(primary);
+                if self.ended.back_by == Some(ECS) {
+                    // What it says once it is on its way tells more than what it said before.
+                    self.ended.back_by = Some(by_ecs(primary.reason.as_deref()));
+                }
                 let done = primary.rollout_state == Some(RolloutState::Completed)
                     && primary.running_count >= primary.desired_count
                     && service.task_definition == back;
@@ -189,10 +193,9 @@ impl<C: Cloud> Execution<'_, C> {
         if record.is_some_and(ServiceDeploymentView::rolling_back)
             || primary.is_some_and(|primary| primary.task_definition == back)
         {
-            self.say(Event::RollingBack {
-                to,
-                how: "ECS does it by itself",
-            });
+            let reason = record.and_then(|record| record.reason.as_deref());
+            let by = by_ecs(reason.or(primary.and_then(|p| p.reason.as_deref())));
+            self.turning(to, by);
             return Ok(());
         }
         if let Some(record) = record.filter(|record| record.in_flight()) {
@@ -200,18 +203,17 @@ impl<C: Cloud> Execution<'_, C> {
                 arn: record.arn.clone(),
             };
             if self.ask(call).await.is_ok() {
-                self.say(Event::RollingBack {
-                    to,
-                    how: "ECS was asked to stop the deployment",
-                });
+                self.turning(to, "StopServiceDeployment");
                 return Ok(());
             }
         }
-        self.say(Event::RollingBack {
-            to,
-            how: "the service is updated to it",
-        });
+        self.turning(to, "UpdateService");
         self.update_to(back).await
+    }
+
+    fn turning(&mut self, to: String, by: &'static str) {
+        self.ended.back_by = Some(by);
+        self.say(Event::RollingBack { to, by });
     }
 
     async fn update_to(&mut self, task_definition: &str) -> Result<(), String> {
@@ -272,6 +274,20 @@ impl<C: Cloud> Execution<'_, C> {
         let service = self.look().await.ok().flatten()?;
         self.tell_events(Some(&service));
         Some(service.task_definition)
+    }
+}
+
+const ECS: &str = "ECS itself";
+
+/// Which of its guards made ECS go back, by its own words (`rolloutStateReason`, `statusReason`).
+fn by_ecs(reason: Option<&str>) -> &'static str {
+    let reason = reason.unwrap_or_default().to_lowercase();
+    if reason.contains("circuit breaker") {
+        "ECS's deployment circuit breaker"
+    } else if reason.contains("alarm") {
+        "ECS, because of a CloudWatch alarm"
+    } else {
+        ECS
     }
 }
 

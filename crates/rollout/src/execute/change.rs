@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use super::{Answer, Call, CallError, Cloud, End, Event, Execution, LAG, PATIENCE, pause, refused};
 use crate::cause::{Cause, CauseCode};
 use crate::facts::{DeploymentView, Millis, RevisionView, ServiceView};
-use crate::plan::Step;
+use crate::plan::{PROVEN_TAG, ServiceSettings, Step};
 use crate::verdict::Watched;
 use crate::words;
 
 /// Tag of a revision: the deployment that was PRIMARY when it was registered. Gone when the run has ended without deploying it.
-const GUARD_TAG: &str = "longshore:guard";
+pub(crate) const GUARD_TAG: &str = "longshore:guard";
 /// Tag of every revision that longshore registers.
 pub(crate) const MANAGED_TAG: &str = "longshore:service";
 /// Revisions before the own one that are looked at.
@@ -41,7 +41,10 @@ impl<C: Cloud> Execution<'_, C> {
     /// Everything up to the moment in which a deployment is on its way. An error means that no deployment was started, or that this is not known.
     pub(super) async fn change(&mut self) -> Result<Watched, Cause> {
         let mut registered = None;
-        self.look_at_alarms_first().await;
+        let adopts = |step: &Step| matches!(step, Step::Adopt { .. });
+        if !self.plan.steps.iter().any(adopts) {
+            self.look_at_alarms_first(None).await;
+        }
         for step in &self.plan.steps {
             if self.interrupted() {
                 return Err(Cause::new(
@@ -95,10 +98,22 @@ impl<C: Cloud> Execution<'_, C> {
                     deployment,
                     task_definition,
                     ran,
+                    settings,
                 } => {
-                    self.ran = ran.iter().collect();
                     let primary = service.as_ref().and_then(ServiceView::primary);
-                    self.created_at = primary.map_or(0, |primary| primary.created_at);
+                    let created_at = primary.map_or(0, |primary| primary.created_at);
+                    self.look_at_alarms_first(Some(created_at)).await;
+                    if *settings != ServiceSettings::default() {
+                        let call = Call::UpdateService {
+                            task_definition: task_definition.clone(),
+                            settings: settings.clone(),
+                        };
+                        let watched = self.start(call, task_definition.clone()).await?;
+                        self.ran = ran.iter().collect();
+                        return Ok(watched);
+                    }
+                    self.ran = ran.iter().collect();
+                    self.created_at = created_at;
                     return Ok(self.watched(deployment.clone(), task_definition.clone(), true));
                 }
             }
@@ -234,12 +249,37 @@ impl<C: Cloud> Execution<'_, C> {
         Ok(())
     }
 
-    /// Nobody has to wait for a run that does not deploy what it registered.
+    /// Says on the revision that it has passed all that is asked after a rollout, so that a second run need not ask again.
+    pub(super) async fn keep_proof(&mut self, arn: &str) {
+        let Some(proof) = self.plan.proof() else {
+            return;
+        };
+        let call = Call::TagRevision {
+            arn: arn.to_owned(),
+            tags: BTreeMap::from([(PROVEN_TAG.to_owned(), proof)]),
+        };
+        for _ in 0..3 {
+            self.count(call.cost());
+            match self.cloud.call(call.clone()).await {
+                Err(error) if error.transient => self.pause(1_000).await,
+                Err(error) => {
+                    self.say(Event::Note(format!(
+                        "that this revision has passed is not on record ({}): a second run will look again",
+                        error.message
+                    )));
+                    return;
+                }
+                Ok(_) => return,
+            }
+        }
+    }
+
+    /// Nobody has to wait for a run that does not deploy what it registered, and what it registered has passed nothing.
     pub(super) async fn give_up_claim(&mut self) {
         if let Some(arn) = self.ended.task_definition.clone()
             && self.plan.guard.primary_deployment.is_some()
         {
-            let keys = vec![GUARD_TAG.to_owned()];
+            let keys = vec![GUARD_TAG.to_owned(), PROVEN_TAG.to_owned()];
             // Nothing depends on it but the patience of others.
             let _ = self.cloud.call(Call::UntagRevision { arn, keys }).await;
             self.count(1);
@@ -376,6 +416,7 @@ impl<C: Cloud> Execution<'_, C> {
             task_definition,
             image: self.plan.image.clone(),
             since,
+            created_at: self.created_at,
             deadline: since + self.plan.timeout_seconds * 1000,
             seen,
         }

@@ -31,7 +31,9 @@ pub enum Event {
     },
     /// How far it is.
     Progress {
-        /// Tasks of the new revision that run.
+        /// ARN of the revision whose tasks these are.
+        task_definition: String,
+        /// Its tasks that run.
         running: u32,
         /// Tasks that are wanted.
         desired: u32,
@@ -50,6 +52,8 @@ pub enum Event {
         code: CauseCode,
         /// In words.
         message: String,
+        /// Whether a task failed in the same way before, in the same words.
+        again: bool,
     },
     /// The rollout is done; what comes now are the checks and the bake time.
     RolledOut,
@@ -69,8 +73,8 @@ pub enum Event {
     RollingBack {
         /// ARN of the revision that is returned to.
         to: String,
-        /// Who does it, in words.
-        how: &'static str,
+        /// By whom or by what.
+        by: &'static str,
     },
     /// The revision before serves again, and that was verified.
     Back(String),
@@ -117,6 +121,8 @@ pub struct Ended {
     pub judged_at: Option<Millis>,
     /// When it ended.
     pub ended_at: Millis,
+    /// By whom or by what the service went back, if it did.
+    pub back_by: Option<&'static str>,
     /// Why the way back failed.
     pub rollback_failure: Option<String>,
     /// Tasks of the deployment that failed, oldest first.
@@ -125,6 +131,8 @@ pub struct Ended {
     pub events: Vec<Moment>,
     /// What happened, in order.
     pub timeline: Vec<Moment>,
+    /// Whether it succeeded without a task, because the service wants none.
+    pub none_ran: bool,
     /// Requests to AWS.
     pub calls: u64,
 }

@@ -18,14 +18,14 @@ impl<C: Cloud> Execution<'_, C> {
             return;
         };
         self.tell_failed(watched, &stopped);
-        let failed = failed_tasks(&watched.deployment, &stopped);
+        let failed = failed_tasks(watched, &stopped);
         let vague = matches!(
             cause.code,
             CauseCode::CircuitBreaker | CauseCode::Stopped | CauseCode::Timeout
         );
         let first = failed
             .iter()
-            .find(|(_, found)| !found.code.waits())
+            .find(|(_, found)| !found.waits())
             .or(failed.first());
         if vague && let Some((_, better)) = first {
             let why = std::mem::replace(cause, better.clone()).message;
@@ -69,7 +69,11 @@ impl<C: Cloud> Execution<'_, C> {
         };
         self.count(call.cost());
         match self.cloud.call(call).await {
-            Ok(Answer::Log(lines)) => lines.iter().map(|line| mask(line)).collect(),
+            Ok(Answer::Log(lines)) => lines
+                .iter()
+                .flat_map(|event| event.lines())
+                .map(mask)
+                .collect(),
             _ => Vec::new(),
         }
     }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    BeforeTask, Check, ExpectedImage, Guard, NewService, OnFailure, Placement, Plan,
-    ServiceSettings, Step,
+    BeforeTask, Check, ExpectedImage, Guard, NewService, OnFailure, PROVEN_TAG, Placement, Plan,
+    Present, ServiceSettings, Step,
 };
 use crate::compare::{differences, same_task};
-use crate::facts::{Facts, RolloutState, ServiceDeploymentView};
+use crate::execute::GUARD_TAG;
+use crate::facts::{DeploymentView, Facts, RolloutState, ServiceDeploymentView, ServiceView};
 
 /// What is wanted of a deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,9 +80,19 @@ pub enum Refusal {
         /// Its deployment controller.
         controller: String,
     },
+    /// ECS does not say how far a deployment has come.
+    #[error(
+        "ECS does not tell how far a deployment of `{service}` has come (no rolloutState){why}; longshore could neither call it good nor go back"
+    )]
+    NoRolloutState {
+        /// The service.
+        service: String,
+        /// What is known about why.
+        why: &'static str,
+    },
     /// There is nothing to go back to.
     #[error(
-        "no earlier revision of `{service}` is on ECS's record as rolled out well; name one with --to"
+        "no earlier revision of `{service}` has a SUCCESSFUL deployment on ECS's record; name one with --to (`cargo xtask history` lists them)"
     )]
     NoEarlier {
         /// The service.
@@ -131,7 +142,7 @@ pub fn deploy(wanted: Wanted, facts: &Facts) -> Result<Plan, Refusal> {
             .collect();
         return Ok(plan);
     };
-    if let Some(controller) = service.controller.as_deref().filter(|one| *one != "ECS") {
+    if let Some(controller) = service.foreign_controller() {
         return Err(Refusal::Controller {
             service: plan.service,
             controller: controller.to_owned(),
@@ -143,7 +154,10 @@ pub fn deploy(wanted: Wanted, facts: &Facts) -> Result<Plan, Refusal> {
             cluster: plan.cluster,
         });
     };
+    can_be_judged(service, &plan.service)?;
     plan.guard.primary_deployment = Some(primary.id.clone());
+    let container = plan.image.as_ref().map(|image| image.container.as_str());
+    plan.present = Some(Present::of(service, facts, container));
     let live = facts.primary_document.as_ref();
     let same = live.is_some_and(|live| same_task(live, &document));
     if let Some(live) = live {
@@ -154,25 +168,26 @@ pub fn deploy(wanted: Wanted, facts: &Facts) -> Result<Plan, Refusal> {
         .extend(wanted.settings.differences(&service.rules));
     let all_run = primary.running_count >= primary.desired_count;
     let at_rest = primary.rollout_state == Some(RolloutState::Completed) && all_run;
+    let in_flight = service.in_flight() && primary.rollout_state == Some(RolloutState::InProgress);
     if same && at_rest && changed.is_none() {
+        if proven(&plan, facts) {
+            return Ok(plan);
+        }
+        plan.differences.push(NOT_PROVEN.to_owned());
+        plan.way_back = before_a_dead_run(facts).or(plan.way_back);
+        plan.steps = vec![adopt(primary, before, ServiceSettings::default())];
         return Ok(plan);
     }
-    if same
-        && primary.rollout_state != Some(RolloutState::Failed)
-        && (!at_rest || changed.is_none())
-    {
+    let given_up = primary.rollout_state == Some(RolloutState::Failed);
+    let replaced = in_flight && wanted.supersede;
+    if same && !(at_rest || given_up || replaced) {
         // A run before this one started it and did not see its end; or its tasks are just being replaced.
-        plan.steps = vec![Step::Adopt {
-            deployment: primary.id.clone(),
-            task_definition: primary.task_definition.clone(),
-            ran: before,
-        }];
+        let (settings, settings_before) = changed.unzip();
+        plan.settings_before = settings_before;
+        plan.steps = vec![adopt(primary, before, settings.unwrap_or_default())];
         return Ok(plan);
     }
-    if service.in_flight()
-        && primary.rollout_state == Some(RolloutState::InProgress)
-        && !wanted.supersede
-    {
+    if in_flight && !wanted.supersede {
         return Err(Refusal::InFlight {
             service: plan.service,
             deployment: primary.id.clone(),
@@ -200,6 +215,50 @@ pub fn deploy(wanted: Wanted, facts: &Facts) -> Result<Plan, Refusal> {
     Ok(plan)
 }
 
+/// What a plan says that runs the proofs of a live revision again.
+const NOT_PROVEN: &str = "(no change): this is live, but no run on record has seen it pass what pipeline.toml asks after a rollout (checks, bake time, alarms); that is done now";
+
+/// Whether the live revision has passed all that the plan asks after a rollout.
+fn proven(plan: &Plan, facts: &Facts) -> bool {
+    plan.proof()
+        .is_none_or(|proof| facts.primary_tags.get(PROVEN_TAG) == Some(&proof))
+}
+
+/// The revision that served before the live one, when the run that deployed that has died: its claim is still there, and nothing says that it passed. What has
+/// stayed for any other reason stays.
+fn before_a_dead_run(facts: &Facts) -> Option<String> {
+    let tags = &facts.primary_tags;
+    let died = tags.contains_key(GUARD_TAG) && !tags.contains_key(PROVEN_TAG);
+    facts.earlier().filter(|_| died).map(str::to_owned)
+}
+
+fn adopt(primary: &DeploymentView, ran: Vec<BeforeTask>, settings: ServiceSettings) -> Step {
+    Step::Adopt {
+        deployment: primary.id.clone(),
+        task_definition: primary.task_definition.clone(),
+        ran,
+        settings,
+    }
+}
+
+/// Refuses services of which ECS leaves out what every verdict rests on (ECS API, `Deployment.rolloutState`: only for rolling updates that are not behind a Classic Load Balancer).
+fn can_be_judged(service: &ServiceView, name: &str) -> Result<(), Refusal> {
+    let silent = service
+        .primary()
+        .is_some_and(|primary| primary.rollout_state.is_none());
+    if !service.classic_balancer && !silent {
+        return Ok(());
+    }
+    Err(Refusal::NoRolloutState {
+        service: name.to_owned(),
+        why: if service.classic_balancer {
+            ", because it stands behind a Classic Load Balancer: give it a target group of an Application or Network Load Balancer"
+        } else {
+            ""
+        },
+    })
+}
+
 /// Tasks run where the service's own do.
 fn placement(facts: &Facts, create: Option<&NewService>) -> Placement {
     match (&facts.service, create) {
@@ -212,7 +271,7 @@ fn placement(facts: &Facts, create: Option<&NewService>) -> Placement {
     }
 }
 
-/// Plans a return to an earlier revision: the one named, else the last that was rolled out well before the present one.
+/// Plans a return to an earlier revision: the one named, else the last with a SUCCESSFUL deployment before the present one.
 pub fn rollback(
     cluster: String,
     service: String,
@@ -224,9 +283,17 @@ pub fn rollback(
     let Some(view) = &facts.service else {
         return Err(Refusal::NoService { service, cluster });
     };
+    if let Some(controller) = view.foreign_controller() {
+        let controller = controller.to_owned();
+        return Err(Refusal::Controller {
+            service,
+            controller,
+        });
+    }
     let Some(primary) = view.primary() else {
         return Err(Refusal::NoService { service, cluster });
     };
+    can_be_judged(view, &service)?;
     // With a release still failing, the way back is what served before it; also when ECS is on that way already.
     let returning = facts
         .history
@@ -248,6 +315,19 @@ pub fn rollback(
             settings: ServiceSettings::default(),
         }]
     };
+    let mut differences = Vec::new();
+    if target != primary.task_definition {
+        differences.push(format!(
+            "taskDefinition: {} -> {target}",
+            primary.task_definition
+        ));
+    }
+    if view.in_flight() && !steps.is_empty() {
+        differences.push(format!(
+            "deployment {} of {}, which is in flight, is replaced",
+            primary.id, primary.task_definition
+        ));
+    }
     Ok(Plan {
         format: Plan::FORMAT,
         cluster,
@@ -256,11 +336,9 @@ pub fn rollback(
         guard: Guard {
             primary_deployment: Some(primary.id.clone()),
         },
+        present: Some(Present::of(view, facts, None)),
         way_back: facts.serving().map(str::to_owned),
-        differences: vec![format!(
-            "taskDefinition: {} -> {target}",
-            primary.task_definition
-        )],
+        differences,
         steps,
         timeout_seconds,
         ..Plan::default()

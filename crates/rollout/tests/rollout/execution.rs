@@ -1,22 +1,28 @@
 //! Executions against a scripted AWS with a clock of its own.
 
+mod adopt;
+mod after;
+mod ask;
+mod back;
+mod before;
+mod change;
+mod evidence;
+mod many;
+mod watch;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
-use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use rollout::cause::CauseCode;
-use rollout::execute::{Answer, Call, CallError, Cloud, End, Ended, Event, execute};
+use rollout::execute::{Answer, Call, CallError, Cloud, Ended, Event, execute};
 use rollout::facts::{
-    AlarmView, ContainerView, EventView, RevisionView, RolloutState as State,
-    ServiceDeploymentView, ServiceView, TaskView,
+    AlarmView, ContainerView, RevisionView, RolloutState as State, ServiceDeploymentView,
+    ServiceView, TaskView,
 };
 use rollout::plan::{
-    BeforeTask, Check, ExpectedImage, Guard, Marker, OnFailure, Placement, Plan, ServiceSettings,
-    Step,
+    BeforeTask, ExpectedImage, Guard, Marker, Placement, Plan, ServiceSettings, Step,
 };
-use rollout::receipt::{About, Outcome, Receipt};
 
 use super::{arn, deployment, running, service, stopped};
 
@@ -44,6 +50,8 @@ struct Script {
     stopped_task: Cell<bool>,
     /// States of the alarm, one a look; the last is repeated.
     alarms: RefCell<VecDeque<&'static str>>,
+    /// Since when the alarm is in its state.
+    alarm_since: Option<u64>,
     /// Answers of the public address; the last is repeated.
     answers: RefCell<VecDeque<(u16, &'static str)>>,
 }
@@ -106,8 +114,11 @@ impl Cloud for Script {
             Call::ServiceDeployments => "Records".to_owned(),
             Call::StopServiceDeployment { .. } => "Stop".to_owned(),
             Call::LogTail { group, stream, .. } => format!("Log {group} {stream}"),
-            Call::TagRevision { .. } => "Tag".to_owned(),
-            Call::UntagRevision { .. } => "Untag".to_owned(),
+            Call::TagRevision { tags, .. } => {
+                let keys: Vec<&str> = tags.keys().map(String::as_str).collect();
+                format!("Tag {}", keys.join(" "))
+            }
+            Call::UntagRevision { keys, .. } => format!("Untag {}", keys.join(" ")),
             Call::Revision { name } => format!("Revision {name}"),
             Call::RunTask { command, .. } => format!("Run {}", command.join(" ")),
             Call::Task { .. } => "Task".to_owned(),
@@ -183,6 +194,7 @@ impl Cloud for Script {
                     name: "errors".into(),
                     state: state.unwrap_or("OK").into(),
                     reason: "2 > 1".into(),
+                    since: self.alarm_since,
                 }])
             }
             Call::Get { .. } => {
@@ -283,246 +295,6 @@ fn record(status: &str) -> ServiceDeploymentView {
     }
 }
 
-#[test]
-fn a_good_release_succeeds() {
-    let script = Script {
-        running: vec![running(2, "sha256:new"), running(2, "sha256:new")],
-        ..Script::new([old(), old(), rolling(), rolling(), done()])
-    };
-    let (ended, _) = run(&plan(), &script);
-    assert_eq!((ended.end, ended.live), (End::Succeeded, Some(arn(2))));
-    assert_eq!((script.called("Register"), script.called("Update")), (1, 1));
-}
-
-#[test]
-fn a_moved_guard_refuses_before_any_change() {
-    let script = Script::new([done()]);
-    let (ended, _) = run(&plan(), &script);
-    assert_eq!(ended.end, End::Refused);
-    assert_eq!(ended.cause.unwrap().code, CauseCode::Refused);
-    assert_eq!(script.called("Register") + script.called("Update"), 0);
-}
-
-#[test]
-fn throttling_and_a_lost_answer_are_no_verdict() {
-    let script = Script {
-        running: vec![running(2, "sha256:new"), running(2, "sha256:new")],
-        failing: RefCell::new(vec![
-            ("DescribeService", 3, true),
-            ("Tasks", 2, true),
-            ("Update", 1, false),
-        ]),
-        ..Script::new([old(), old(), rolling(), done()])
-    };
-    let (ended, events) = run(&plan(), &script);
-    assert_eq!(ended.end, End::Succeeded, "{ended:?}");
-    assert!(
-        events
-            .iter()
-            .any(|event| matches!(event, Event::Retrying(_)))
-    );
-}
-
-#[test]
-fn a_crash_loop_is_stopped_and_the_return_is_verified() {
-    let exit = || {
-        stopped(
-            2,
-            "EssentialContainerExited",
-            "Essential container in task exited",
-            Some(3),
-        )
-    };
-    let script = Script {
-        stopped: vec![exit(), exit(), exit()],
-        running: vec![running(1, "sha256:old"), running(1, "sha256:old")],
-        records: vec![record("IN_PROGRESS")],
-        ..Script::new([
-            old(),
-            old(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            old(),
-        ])
-    };
-    let (ended, events) = run(&plan(), &script);
-    assert_eq!((ended.end, ended.live), (End::RolledBack, Some(arn(1))));
-    let cause = ended.cause.unwrap();
-    assert_eq!(
-        (cause.code, cause.exit_code, cause.container.as_deref()),
-        (CauseCode::Exit, Some(3), Some("app"))
-    );
-    assert_eq!(cause.log_tail, ["the last words"]);
-    assert_eq!(script.called("Log /g p/app/1"), 1);
-    assert_eq!(script.called("Stop"), 1);
-    assert_eq!(script.called("Update"), 1, "ECS does the rest");
-    assert!(
-        events
-            .iter()
-            .any(|event| matches!(event, Event::RollingBack { .. }))
-    );
-}
-
-#[test]
-fn where_ecs_cannot_stop_it_the_service_is_updated_to_the_recorded_revision() {
-    let exit = || {
-        stopped(
-            2,
-            "EssentialContainerExited",
-            "Essential container in task exited",
-            Some(3),
-        )
-    };
-    let script = Script {
-        stopped: vec![exit(), exit(), exit()],
-        running: vec![running(1, "sha256:old"), running(1, "sha256:old")],
-        records: vec![record("IN_PROGRESS")],
-        failing: RefCell::new(vec![("Stop", 9, false)]),
-        ..Script::new([
-            old(),
-            old(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            old(),
-        ])
-    };
-    let (ended, _) = run(&plan(), &script);
-    assert_eq!(ended.end, End::RolledBack);
-    assert_eq!(script.called(&format!("Update {}", arn(1))), 1);
-}
-
-#[test]
-fn ecs_coming_to_rest_elsewhere_is_corrected() {
-    // The breaker went back to a revision that is not the one which served.
-    let mut elsewhere = service(vec![deployment(9, "PRIMARY", State::Completed, 2)]);
-    let to = elsewhere.deployments[0].id.clone();
-    elsewhere.events = vec![EventView {
-        at: 0,
-        message: format!("(service api) rolling back to deployment {to}."),
-    }];
-    let script = Script {
-        records: vec![record("ROLLBACK_SUCCESSFUL")],
-        running: vec![running(1, "sha256:old"), running(1, "sha256:old")],
-        ..Script::new([
-            old(),
-            old(),
-            rolling(),
-            rolling(),
-            elsewhere.clone(),
-            elsewhere.clone(),
-            elsewhere,
-            old(),
-        ])
-    };
-    let (ended, _) = run(&plan(), &script);
-    assert_eq!((ended.end, ended.live), (End::RolledBack, Some(arn(1))));
-    assert_eq!(script.called(&format!("Update {}", arn(1))), 1);
-}
-
-#[test]
-fn what_somebody_deployed_after_ecs_went_back_is_left_alone() {
-    // ECS's record of the rollback is no excuse: nothing says that ECS went to this one.
-    let foreign = service(vec![deployment(9, "PRIMARY", State::Completed, 2)]);
-    let script = Script {
-        records: vec![record("ROLLBACK_SUCCESSFUL")],
-        running: vec![running(9, "sha256:other"), running(9, "sha256:other")],
-        ..Script::new([old(), old(), rolling(), rolling(), foreign])
-    };
-    let (ended, _) = run(&plan(), &script);
-    assert_eq!((ended.end, ended.live), (End::Failed, Some(arn(9))));
-    assert_eq!(script.called(&format!("Update {}", arn(1))), 0);
-}
-
-#[test]
-fn an_update_is_not_sent_again_over_what_somebody_deployed_meanwhile() {
-    let foreign = service(vec![deployment(9, "PRIMARY", State::InProgress, 0)]);
-    let script = Script {
-        failing: RefCell::new(vec![("Update", 1, true)]),
-        ..Script::new([old(), old(), foreign])
-    };
-    let (ended, _) = run(&plan(), &script);
-    // The first one may have worked for a moment, so that this is not "nothing was changed".
-    assert_eq!((ended.end, ended.live), (End::Failed, Some(arn(9))));
-    assert!(ended.changed_at.is_some());
-    assert_eq!(script.called("Update"), 1);
-}
-
-#[test]
-fn an_interrupt_rolls_back() {
-    let script = Script {
-        interrupt_at: Some(2_000),
-        running: vec![running(1, "sha256:old"), running(1, "sha256:old")],
-        records: vec![record("IN_PROGRESS")],
-        ..Script::new([
-            old(),
-            old(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            old(),
-        ])
-    };
-    let (ended, _) = run(&plan(), &script);
-    assert_eq!(ended.end, End::RolledBack, "{ended:?}");
-    assert_eq!(ended.cause.unwrap().code, CauseCode::Interrupted);
-}
-
-#[test]
-fn without_a_way_back_the_failure_says_so() {
-    let mut first = plan();
-    first.guard.primary_deployment = None;
-    first.way_back = None;
-    first.steps[1] = Step::CreateService {
-        settings: rollout::plan::NewService {
-            desired_count: 2,
-            load_balancer: None,
-            subnets: Vec::new(),
-            settings: ServiceSettings::default(),
-        },
-    };
-    let failed = service(vec![deployment(2, "PRIMARY", State::Failed, 0)]);
-    let inactive = ServiceView {
-        status: "INACTIVE".into(),
-        ..ServiceView::default()
-    };
-    let script = Script::new([inactive.clone(), inactive, rolling(), failed]);
-    let (ended, _) = run(&first, &script);
-    assert_eq!(ended.end, End::Failed);
-    assert_eq!(
-        ended.rollback_failure.as_deref(),
-        Some("there is no earlier revision to return to")
-    );
-}
-
-#[test]
-fn a_deployment_of_somebody_else_is_left_alone() {
-    let other = service(vec![
-        deployment(7, "PRIMARY", State::InProgress, 0),
-        deployment(1, "ACTIVE", State::Completed, 2),
-    ]);
-    let script = Script::new([old(), old(), rolling(), rolling(), other]);
-    let (ended, _) = run(&plan(), &script);
-    assert_eq!(ended.end, End::Failed);
-    assert_eq!(ended.cause.unwrap().code, CauseCode::Superseded);
-    assert_eq!(
-        script.called("Update") + script.called("Stop"),
-        1,
-        "only the plan's own update"
-    );
-}
-
 fn migrate(marker: Marker) -> BeforeTask {
     BeforeTask {
         name: "migrate".into(),
@@ -563,324 +335,4 @@ fn crashing(exits: &[(&'static str, i32)]) -> Script {
             old(),
         ])
     }
-}
-
-fn order(script: &Script, names: &[&str]) -> Vec<String> {
-    let calls = script.calls.borrow();
-    calls
-        .iter()
-        .filter(|call| names.iter().any(|name| call.starts_with(name)))
-        .cloned()
-        .collect()
-}
-
-#[test]
-fn a_task_before_runs_with_the_new_revision_and_before_the_service_is_changed() {
-    let script = Script {
-        running: vec![running(2, "sha256:new"), running(2, "sha256:new")],
-        exits: BTreeMap::from([("migrate", 0)]),
-        ..Script::new([old(), old(), old(), rolling(), done()])
-    };
-    let (ended, events) = run(&plan_with(Marker::Never), &script);
-    assert_eq!(ended.end, End::Succeeded, "{ended:?}");
-    assert_eq!(
-        order(&script, &["Register", "Run", "Update"]),
-        ["Register", "Run migrate", &format!("Update {}", arn(2))]
-    );
-    assert!(events.contains(&Event::TaskOutput("password=***".into())));
-}
-
-#[test]
-fn a_task_before_that_fails_ends_the_release_and_touches_nothing() {
-    let script = Script {
-        exits: BTreeMap::from([("migrate", 1)]),
-        ..Script::new([old()])
-    };
-    let (ended, _) = run(&plan_with(Marker::Never), &script);
-    assert_eq!(ended.end, End::Unreleased, "{ended:?}");
-    let cause = ended.cause.unwrap();
-    assert_eq!(
-        (cause.code, cause.exit_code),
-        (CauseCode::BeforeTask, Some(1))
-    );
-    assert_eq!(cause.log_tail, ["the last words"]);
-    assert_eq!((ended.live, script.called("Update")), (Some(arn(1)), 0));
-    assert_eq!(script.called("Untag"), 1, "nobody has to wait for it");
-}
-
-#[test]
-fn a_task_before_that_takes_too_long_or_is_interrupted_is_stopped() {
-    let script = Script::new([old()]);
-    let (ended, _) = run(&plan_with(Marker::Safe), &script);
-    assert_eq!(ended.end, End::Unreleased, "{ended:?}");
-    assert!(ended.cause.unwrap().message.contains("not done after 60 s"));
-    assert_eq!((script.called("StopTask"), script.called("Update")), (1, 0));
-
-    let script = Script {
-        interrupt_at: Some(2_000),
-        ..Script::new([old()])
-    };
-    let (ended, _) = run(&plan_with(Marker::Safe), &script);
-    assert_eq!(ended.cause.unwrap().code, CauseCode::Interrupted);
-    assert_eq!((script.called("StopTask"), script.called("Update")), (1, 0));
-}
-
-#[test]
-fn the_way_back_begins_with_the_reverse() {
-    let script = crashing(&[("migrate", 0), ("unmigrate", 0)]);
-    let (ended, _) = run(&plan_with(Marker::Reverse), &script);
-    assert_eq!(ended.end, End::RolledBack, "{ended:?}");
-    assert_eq!(
-        order(&script, &["Run", "Update", "Stop"]),
-        [
-            "Run migrate",
-            &format!("Update {}", arn(2)),
-            "Run unmigrate",
-            "Stop"
-        ]
-    );
-}
-
-#[test]
-fn without_its_reverse_nothing_goes_back() {
-    let script = crashing(&[("migrate", 0), ("unmigrate", 1)]);
-    let (ended, _) = run(&plan_with(Marker::Reverse), &script);
-    assert_eq!(ended.end, End::Failed, "{ended:?}");
-    assert!(
-        ended
-            .rollback_failure
-            .unwrap()
-            .contains("migrate (reverse)")
-    );
-    assert_eq!(script.called("Stop"), 0);
-}
-
-#[test]
-fn after_a_task_marked_never_nothing_goes_back_by_itself() {
-    let script = crashing(&[("migrate", 0)]);
-    let (ended, _) = run(&plan_with(Marker::Never), &script);
-    assert_eq!(ended.end, End::Failed, "{ended:?}");
-    assert!(ended.rollback_failure.unwrap().contains("never"));
-    assert_eq!((script.called("Stop"), script.called("Update")), (0, 1));
-
-    let mut stay = plan_with(Marker::Safe);
-    stay.on_failure = OnFailure::Stay;
-    let script = crashing(&[("migrate", 0)]);
-    let (ended, _) = run(&stay, &script);
-    assert_eq!(ended.end, End::Failed, "{ended:?}");
-    assert_eq!((script.called("Stop"), script.called("Update")), (0, 1));
-}
-
-fn good() -> Script {
-    Script {
-        running: vec![running(2, "sha256:new"), running(2, "sha256:new")],
-        records: vec![record("SUCCESSFUL")],
-        ..Script::new([old(), old(), rolling(), done()])
-    }
-}
-
-fn check() -> Check {
-    Check {
-        url: "http://x/version".into(),
-        status: 200,
-        contains: Some("abc".into()),
-        within_seconds: 30,
-    }
-}
-
-#[test]
-fn checks_are_tried_until_they_are_answered_as_they_should_be() {
-    let mut plan = plan();
-    plan.checks = vec![check()];
-    let script = Script {
-        answers: RefCell::new([(502, ""), (200, "old"), (200, "it is abc")].into()),
-        ..good()
-    };
-    let (ended, _) = run(&plan, &script);
-    assert_eq!(ended.end, End::Succeeded, "{ended:?}");
-    assert_eq!(script.called("Get"), 3);
-
-    let script = Script {
-        answers: RefCell::new([(200, "token=abd")].into()),
-        services: RefCell::new(
-            [
-                old(),
-                old(),
-                rolling(),
-                done(),
-                done(),
-                done(),
-                done(),
-                old(),
-            ]
-            .into(),
-        ),
-        ..good()
-    };
-    let (ended, _) = run(&plan, &script);
-    let cause = ended.cause.unwrap();
-    assert_eq!(cause.code, CauseCode::Check);
-    assert!(cause.message.contains("token=***"), "{}", cause.message);
-}
-
-#[test]
-fn the_bake_time_is_waited_for_and_a_crash_in_it_fails() {
-    let mut plan = plan();
-    plan.bake_seconds = 120;
-    let script = good();
-    let (ended, _) = run(&plan, &script);
-    assert_eq!(ended.end, End::Succeeded, "{ended:?}");
-    assert!(ended.judged_at.unwrap() - ended.changed_at.unwrap() >= 120_000);
-
-    let mut crash = stopped(2, "EssentialContainerExited", "x", Some(2));
-    crash.arn = "arn:task/crashed".into();
-    let script = Script {
-        stopped_later: (30_000, vec![crash]),
-        ..good()
-    };
-    let (ended, _) = run(&plan, &script);
-    let cause = ended.cause.unwrap();
-    assert_eq!((cause.code, cause.exit_code), (CauseCode::Exit, Some(2)));
-    assert!(
-        cause.message.starts_with("after the rollout"),
-        "{}",
-        cause.message
-    );
-}
-
-#[test]
-fn an_alarm_that_fires_fails_and_one_that_fired_before_does_not() {
-    let mut plan = plan();
-    plan.alarms = vec!["errors".into()];
-    plan.bake_seconds = 60;
-    let script = Script {
-        alarms: RefCell::new(["OK", "OK", "ALARM"].into()),
-        ..good()
-    };
-    let (ended, _) = run(&plan, &script);
-    assert_eq!(ended.cause.unwrap().code, CauseCode::Alarm);
-
-    let script = Script {
-        alarms: RefCell::new(["ALARM"].into()),
-        ..good()
-    };
-    let (ended, events) = run(&plan, &script);
-    assert_eq!(ended.end, End::Succeeded, "{ended:?}");
-    assert!(
-        events
-            .iter()
-            .any(|event| matches!(event, Event::Note(text) if text.contains("already")))
-    );
-}
-
-#[test]
-fn settings_that_the_plan_changed_are_put_back() {
-    let mut plan = plan_with(Marker::Safe);
-    plan.settings_before = Some(ServiceSettings {
-        minimum_healthy_percent: Some(100),
-        ..ServiceSettings::default()
-    });
-    let script = crashing(&[("migrate", 0)]);
-    let (ended, _) = run(&plan, &script);
-    // The script's service never gets its settings back, and that is told.
-    assert_eq!(ended.end, End::Failed);
-    assert!(ended.rollback_failure.unwrap().contains("settings"));
-    assert_eq!(script.called(&format!("Update {}", arn(1))), 1);
-}
-
-#[test]
-fn another_run_that_registered_first_goes_on_alone() {
-    let rival = |guard: &str, registered_at| RevisionView {
-        arn: arn(1),
-        status: "ACTIVE".into(),
-        registered_at,
-        tags: BTreeMap::from([
-            ("longshore:service".to_owned(), "api".to_owned()),
-            ("longshore:guard".to_owned(), guard.to_owned()),
-        ]),
-        ..RevisionView::default()
-    };
-    let own = RevisionView {
-        arn: arn(2),
-        registered_at: 100_000,
-        ..RevisionView::default()
-    };
-    // The other deploys while this one waits.
-    let script = Script {
-        revisions: vec![(arn(2), own.clone()), (arn(1), rival("ecs-svc/1", 95_000))],
-        ..Script::new([old(), old(), old(), done()])
-    };
-    let (ended, events) = run(&plan(), &script);
-    assert_eq!(
-        (ended.end, script.called("Update")),
-        (End::Refused, 0),
-        "{ended:?}"
-    );
-    assert!(
-        events
-            .iter()
-            .any(|event| matches!(event, Event::Note(text) if text.contains("another run")))
-    );
-
-    // It is about another deployment, or too old: no reason to wait. Or it never does anything: it must be dead.
-    for (guard, registered_at, waits) in [
-        ("ecs-svc/0", 95_000, false),
-        ("ecs-svc/1", 20_000, false),
-        ("ecs-svc/1", 95_000, true),
-    ] {
-        let script = Script {
-            revisions: vec![(arn(2), own.clone()), (arn(1), rival(guard, registered_at))],
-            running: vec![running(2, "sha256:new"), running(2, "sha256:new")],
-            old_until_update: true,
-            ..Script::new([rolling(), done()])
-        };
-        let (ended, _) = run(&plan(), &script);
-        assert_eq!(
-            ended.end,
-            End::Succeeded,
-            "{guard} {registered_at} {ended:?}"
-        );
-        let waited = ended.changed_at.unwrap_or_default();
-        assert_eq!(waited >= 50_000, waits, "{waited}");
-    }
-}
-
-#[test]
-fn a_receipt_tells_the_story_relative_to_the_change() {
-    let script = crashing(&[("migrate", 0)]);
-    let (ended, _) = run(&plan_with(Marker::Safe), &script);
-    let about = About {
-        service: "api".into(),
-        environment: "production".into(),
-        ..About::default()
-    };
-    let receipt = Receipt::of(about, &plan_with(Marker::Safe), ended);
-    assert_eq!(
-        (receipt.outcome, receipt.exit_code),
-        (Outcome::RolledBack, 4)
-    );
-    assert!(
-        receipt
-            .seconds_to_verdict
-            .is_some_and(|seconds| seconds < 60.0)
-    );
-    assert_eq!(receipt.failed_tasks[0].containers[0].exit_code, Some(3));
-    let before = receipt
-        .timeline
-        .iter()
-        .find(|one| one.what.contains("task migrate runs"));
-    assert!(
-        before.is_some_and(|one| one.seconds < 0.0),
-        "{:?}",
-        receipt.timeline
-    );
-    let commands: Vec<_> = receipt
-        .next
-        .iter()
-        .filter_map(|step| step.command.as_deref())
-        .collect();
-    assert!(
-        commands[0].starts_with("cargo xtask logs --service api --env production --task"),
-        "{commands:?}"
-    );
 }

@@ -1,7 +1,10 @@
 //! Plans from facts.
 
 use rollout::facts::{Facts, RolloutState as State, ServiceDeploymentView, ServiceView};
-use rollout::plan::{self, ExpectedImage, NewService, Refusal, ServiceSettings, Step, Wanted};
+use rollout::plan::{
+    self, BeforeTask, Check, ExpectedImage, Marker, NewService, Plan, Refusal, ServiceSettings,
+    Step, Wanted,
+};
 use serde_json::json;
 
 use super::{arn, deployment, service};
@@ -40,6 +43,7 @@ fn facts(service: ServiceView, live_image: &str, history: &[(u32, &str)]) -> Fac
             .iter()
             .map(|(revision, status)| record(*revision, status))
             .collect(),
+        ..Facts::default()
     }
 }
 
@@ -69,9 +73,139 @@ fn a_change_registers_updates_and_knows_the_way_back() {
 }
 
 #[test]
+fn a_plan_tells_what_the_service_has_now() {
+    let mut live = facts(steady(1), "r@sha256:1", &[]);
+    live.primary_tags = [("longshore:commit".to_owned(), "abc".to_owned())].into();
+    let present = plan::deploy(wanted("r@sha256:2"), &live)
+        .unwrap()
+        .present
+        .unwrap();
+    assert_eq!(present.task_definition, arn(1));
+    assert_eq!(present.commit.as_deref(), Some("abc"));
+    assert_eq!(present.image.as_deref(), Some("r@sha256:1"));
+    assert_eq!((present.running_count, present.desired_count), (2, 2));
+}
+
+#[test]
 fn what_is_live_already_needs_no_step() {
     let plan = plan::deploy(wanted("r@sha256:1"), &facts(steady(1), "r@sha256:1", &[])).unwrap();
     assert_eq!(plan.steps, []);
+}
+
+/// What the live revision is tagged with; what is asked after the rollout now; whether it is asked again, and where to go back then.
+#[test]
+fn a_second_run_asks_what_no_run_has_seen_pass() {
+    let checked = |bake_seconds| {
+        let mut want = wanted("r@sha256:2");
+        want.checks = vec![Check::default()];
+        want.bake_seconds = bake_seconds;
+        want
+    };
+    let with = |tags: &[(&str, &str)], want: &Wanted| {
+        let mut live = facts(
+            steady(2),
+            "r@sha256:2",
+            &[(2, "SUCCESSFUL"), (1, "SUCCESSFUL")],
+        );
+        let tags = tags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        live.primary_tags = tags.collect();
+        plan::deploy(want.clone(), &live).unwrap()
+    };
+    let proof = |want: &Wanted| with(&[], want).proof().unwrap();
+    let guard = ("longshore:guard", "ecs-svc/1");
+
+    // The run that deployed it failed and left it, or it was deployed by somebody else: nobody goes back from it by himself.
+    let plan = with(&[], &checked(60));
+    assert!(
+        matches!(&plan.steps[..], [Step::Adopt { deployment, .. }] if deployment == "ecs-svc/2")
+    );
+    assert_eq!(plan.way_back, Some(arn(2)));
+    assert!(plan.differences[0].contains("no run on record"));
+    // The run that deployed it died: this one does what that one would have done.
+    assert_eq!(with(&[guard], &checked(60)).way_back, Some(arn(1)));
+
+    let passed = proof(&checked(60));
+    let proven = ("longshore:proven", passed.as_str());
+    assert_eq!(with(&[guard, proven], &checked(60)).steps, []);
+    let more = with(&[guard, proven], &checked(90));
+    assert!(matches!(&more.steps[..], [Step::Adopt { .. }]));
+    assert_eq!(more.way_back, Some(arn(2)), "it has been good once");
+    assert_eq!(with(&[guard], &wanted("r@sha256:2")).steps, []);
+}
+
+#[test]
+fn a_stuck_rollout_gets_its_new_settings_or_is_replaced() {
+    let stuck = || {
+        let mut live = service(vec![
+            deployment(2, "PRIMARY", State::InProgress, 0),
+            deployment(1, "ACTIVE", State::Completed, 2),
+        ]);
+        live.rules.maximum_percent = Some(100);
+        facts(live, "r@sha256:2", &[])
+    };
+    let mut want = wanted("r@sha256:2");
+    want.settings.maximum_percent = Some(200);
+    want.before = vec![BeforeTask {
+        marker: Marker::Never,
+        ..BeforeTask::default()
+    }];
+    let plan = plan::deploy(want.clone(), &stuck()).unwrap();
+    let [Step::Adopt { settings, ran, .. }] = &plan.steps[..] else {
+        panic!("{:?}", plan.steps);
+    };
+    assert_eq!((settings.maximum_percent, ran.len()), (Some(200), 1));
+    let before = plan.settings_before.and_then(|one| one.maximum_percent);
+    assert_eq!(before, Some(100));
+
+    want.supersede = true;
+    let plan = plan::deploy(want, &stuck()).unwrap();
+    assert!(matches!(
+        plan.steps[..],
+        [
+            Step::RegisterTaskDefinition { .. },
+            Step::RunTask { .. },
+            Step::UpdateService { .. }
+        ]
+    ));
+}
+
+#[test]
+fn what_ecs_has_given_up_is_not_waited_for_and_its_return_is() {
+    let given_up = || {
+        service(vec![
+            deployment(3, "PRIMARY", State::Failed, 0),
+            deployment(2, "ACTIVE", State::Completed, 2),
+        ])
+    };
+    assert!(!facts(given_up(), "r", &[(3, "STOPPED")]).busy());
+    assert!(facts(given_up(), "r", &[(3, "ROLLBACK_IN_PROGRESS")]).busy());
+    let rolling = service(vec![
+        deployment(3, "PRIMARY", State::InProgress, 0),
+        deployment(2, "ACTIVE", State::Completed, 2),
+    ]);
+    assert!(facts(rolling, "r", &[(3, "IN_PROGRESS")]).busy());
+    assert!(!facts(steady(2), "r", &[(2, "SUCCESSFUL")]).busy());
+}
+
+#[test]
+fn a_service_whose_rollouts_cannot_be_judged_is_refused() {
+    let mut classic = steady(1);
+    classic.classic_balancer = true;
+    let mut silent = steady(1);
+    silent.deployments[0].rollout_state = None;
+    for live in [classic, silent] {
+        let facts = facts(live, "r@sha256:1", &[(1, "SUCCESSFUL")]);
+        let refusals: [Result<Plan, Refusal>; 2] = [
+            plan::deploy(wanted("r@sha256:2"), &facts),
+            plan::rollback("c".into(), "api".into(), &facts, Some(arn(9)), None, 900),
+        ];
+        for refusal in refusals {
+            assert!(
+                matches!(refusal, Err(Refusal::NoRolloutState { .. })),
+                "{refusal:?}"
+            );
+        }
+    }
 }
 
 #[test]

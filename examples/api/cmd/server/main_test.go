@@ -365,6 +365,26 @@ func TestFaults(t *testing.T) {
 		p.wantExit(3)
 		p.wantLog(warning+`"crash-after:300ms"`, `"level":"ERROR","msg":"injected fault: API_FAULT=crash-after:300ms"`)
 	})
+	t.Run("memory", func(t *testing.T) {
+		if _, err := os.Stat("/proc/self/statm"); err != nil {
+			t.Skip("what a process takes is read from /proc")
+		}
+		p := start(t, nil, "API_FAULT=memory:256")
+		p.untilListening()
+		p.until("it has taken 256 MiB", func() bool {
+			var size, resident int
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+			if err != nil {
+				return false
+			}
+			fmt.Sscan(string(text), &size, &resident)
+			return resident*os.Getpagesize() > 256<<20
+		})
+		p.wantGet("/health", 200, `"ok"`)
+		p.signal()
+		p.wantExit(0)
+		p.wantLog(warning + `"memory:256"`)
+	})
 	t.Run("unknown", func(t *testing.T) {
 		p := start(t, nil, "API_FAULT=explode", "PORT=none")
 		p.wantExit(2)

@@ -59,6 +59,7 @@ func Serve(ctx context.Context, cfg config.Config, log *slog.Logger, commit stri
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
+	cfg.Fault.Grow()
 	log.Info("listening", "address", listener.Addr().String(), "store", st.Name(), "commit", commit)
 
 	select {

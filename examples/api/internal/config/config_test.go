@@ -51,7 +51,7 @@ func TestEveryProblemIsReported(t *testing.T) {
 	for _, values := range []map[string]string{
 		{"PORT": "65536"}, {"PORT": "-1"}, {"PORT": "http"}, {"PORT": " 80"},
 		{"SHUTDOWN_TIMEOUT": "0"}, {"SHUTDOWN_TIMEOUT": "20"},
-		{"API_FAULT": "crash-after"}, {"API_FAULT": "crash-after:"}, {"API_FAULT": "crash-after:-1s"}, {"API_FAULT": "HANG"},
+		{"API_FAULT": "crash-after"}, {"API_FAULT": "crash-after:"}, {"API_FAULT": "crash-after:-1s"}, {"API_FAULT": "memory:"}, {"API_FAULT": "memory:0"}, {"API_FAULT": "memory:9999999"}, {"API_FAULT": "HANG"},
 	} {
 		if _, err := config.Load(env(values)); err == nil {
 			t.Errorf("%v: want an error", values)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -17,6 +19,7 @@ var ErrInjected = errors.New("injected fault")
 type Fault struct {
 	kind  string
 	after time.Duration
+	mib   int
 }
 
 const (
@@ -25,7 +28,17 @@ const (
 	unhealthy  = "unhealthy"
 	hang       = "hang"
 	crashAfter = "crash-after"
+	memory     = "memory"
 )
+
+const (
+	mostMiB  = 64 << 10
+	stepMiB  = 16
+	stepWait = 20 * time.Millisecond
+)
+
+// hoard is the memory that a fault took: what nothing refers to would be freed.
+var hoard [][]byte
 
 // Parse reads the value of API_FAULT. Empty text is no fault.
 func Parse(text string) (Fault, error) {
@@ -40,17 +53,28 @@ func Parse(text string) (Fault, error) {
 		}
 		return Fault{kind: crashAfter, after: after}, nil
 	}
-	return Fault{}, fmt.Errorf("%q is unknown: want exit, unhealthy, hang or crash-after:<duration>", text)
+	if rest, ok := strings.CutPrefix(text, memory+":"); ok {
+		mib, err := strconv.Atoi(rest)
+		if err != nil || mib < 1 || mib > mostMiB {
+			return Fault{}, fmt.Errorf("%q: want a number of MiB after %q, such as 1024", text, memory+":")
+		}
+		return Fault{kind: memory, mib: mib}, nil
+	}
+	return Fault{}, fmt.Errorf("%q is unknown: want exit, unhealthy, hang, crash-after:<duration> or memory:<MiB>", text)
 }
 
 // Active says whether there is a fault at all.
 func (f Fault) Active() bool { return f.kind != none }
 
 func (f Fault) String() string {
-	if f.kind == crashAfter {
+	switch f.kind {
+	case crashAfter:
 		return crashAfter + ":" + f.after.String()
+	case memory:
+		return memory + ":" + strconv.Itoa(f.mib)
+	default:
+		return f.kind
 	}
-	return f.kind
 }
 
 // AtStart returns an error when the fault is to fail right at start.
@@ -70,6 +94,25 @@ func (f Fault) Crash() <-chan error {
 	crash := make(chan error, 1)
 	time.AfterFunc(f.after, func() { crash <- f.err() })
 	return crash
+}
+
+// Grow takes memory, a little at a time, until it has what the fault says; it
+// returns at once. Call it at most once, when the service has begun to listen.
+// Without such a fault it does nothing.
+func (f Fault) Grow() {
+	if f.kind != memory {
+		return
+	}
+	go func() {
+		for taken := 0; taken < f.mib; taken += stepMiB {
+			block := make([]byte, min(stepMiB, f.mib-taken)<<20)
+			for page := 0; page < len(block); page += os.Getpagesize() {
+				block[page] = 1 // memory that nobody wrote to takes no room
+			}
+			hoard = append(hoard, block)
+			time.Sleep(stepWait)
+		}
+	}()
 }
 
 // Wrap puts the fault in front of a handler. Requests that hang are dropped,

@@ -33,7 +33,7 @@ pub fn text(status: &Status) -> String {
         row(
             "service",
             &format!(
-                "{}/{} {}: {} of {} tasks run{}",
+                "{}/{} {}: {} of {} tasks running{}",
                 service.cluster,
                 service.name,
                 revision(&service.task_definition),

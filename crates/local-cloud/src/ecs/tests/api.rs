@@ -46,11 +46,11 @@ fn a_task_definition_is_kept_whole_and_filled_in() {
             "requiresCompatibilities": ["FARGATE"],
             "executionRoleArn": "arn:aws:iam::123456789012:role/execution",
             "runtimePlatform": {"cpuArchitecture": "ARM64", "operatingSystemFamily": "LINUX"},
-            "ephemeralStorage": {"sizeInGiB": 30},
+            "ephemeralStorage": {"sizeInGiB": 30}, "enableFaultInjection": false,
             "containerDefinitions": [{
                 "name": "app", "image": "registry/app@sha256:00",
                 "portMappings": [{"containerPort": 8080, "hostPort": 8080, "protocol": "tcp"}],
-                "healthCheck": {"command": ["CMD-SHELL", "true"], "interval": 10},
+                "healthCheck": {"command": ["CMD-SHELL", "true"], "interval": 10, "timeout": 5, "retries": 3},
                 "logConfiguration": {"logDriver": "awslogs", "options": {
                     "awslogs-group": "/ecs/api", "awslogs-stream-prefix": "ecs", "awslogs-region": "eu-central-1",
                 }},

@@ -37,8 +37,8 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Finds out which operation of which service is meant.
-    pub(super) fn of(received: Received<'_>) -> Result<Self, ApiError> {
+    /// Finds out which operation of which service is meant; an error goes back in the form of the request.
+    pub(super) fn of(received: Received<'_>) -> Result<Self, (Form, ApiError)> {
         let header = |name: &str| received.headers.get(name)?.to_str().ok();
         let by_target = |prefix: &str| {
             let known = |service: &Service| service.names().target == Some(prefix);
@@ -48,7 +48,7 @@ impl Asked {
             let path = received.path;
             let known = cbor::route(path)
                 .and_then(|(prefix, operation)| Some((by_target(prefix)?, operation)));
-            let (service, operation) = known.ok_or_else(|| unknown(path))?;
+            let (service, operation) = known.ok_or_else(|| (Form::Cbor, unknown(path)))?;
             return Ok(Self {
                 service,
                 operation: operation.to_owned(),
@@ -63,7 +63,7 @@ impl Asked {
             let known = target
                 .split_once('.')
                 .and_then(|(prefix, operation)| Some((by_target(prefix)?, operation)));
-            let (service, operation) = known.ok_or_else(|| unknown(target))?;
+            let (service, operation) = known.ok_or_else(|| (form, unknown(target)))?;
             return Ok(Self {
                 service,
                 operation: operation.to_owned(),
@@ -72,11 +72,12 @@ impl Asked {
         }
         let parameter = |wanted: &str| query::parameter(received, wanted);
         let Some(operation) = parameter("Action") else {
-            return Err(ApiError {
+            let error = ApiError {
                 status: 404,
                 code: "UnknownOperationException",
                 message: "This is Longshore's local cloud. The request names no operation: neither X-Amz-Target nor Action.".to_owned(),
-            });
+            };
+            return Err((JSON, error));
         };
         let version = parameter("Version");
         let by_version = |service: &Service| {
@@ -84,10 +85,16 @@ impl Asked {
             known.is_some() && known == version.as_deref()
         };
         let service = Service::ALL.into_iter().find(by_version).ok_or_else(|| {
-            unknown(&format!(
+            let error = unknown(&format!(
                 "{operation} of version {}",
                 version.as_deref().unwrap_or("(none)")
-            ))
+            ));
+            // As every service of this protocol names it.
+            let error = ApiError {
+                code: "InvalidAction",
+                ..error
+            };
+            (Form::Query, error)
         })?;
         Ok(Self {
             service,
@@ -150,6 +157,23 @@ impl Asked {
             Form::Json(_) | Form::Cbor => error,
             Form::Query => query::refusal(error),
         }
+    }
+}
+
+/// The answer to a request for a service that is not here, in the form of the request.
+pub(super) fn unknown_answer(
+    form: Form,
+    received: Received<'_>,
+    error: &ApiError,
+    id: &str,
+) -> Answer {
+    match form {
+        Form::Query => {
+            let version = query::parameter(received, "Version");
+            let body = query::unknown(version.as_deref(), error, id);
+            answer::bytes(error.status, "text/xml", body)
+        }
+        form => failure(form, error),
     }
 }
 

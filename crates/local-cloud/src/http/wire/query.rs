@@ -140,6 +140,23 @@ fn time(seconds: f64) -> String {
 
 /// The document of an error.
 pub(super) fn error(service: Service, error: &ApiError, id: &str) -> String {
+    failure(&format!(r#" xmlns="{}""#, namespace(service)), error, id)
+}
+
+/// The document of an error of a service that is not here, known by the version that was asked for only. EC2 has a form of its own.
+pub(super) fn unknown(version: Option<&str>, error: &ApiError, id: &str) -> String {
+    const EC2: &str = "2016-11-15";
+    if version == Some(EC2) {
+        let message = escape(&error.message);
+        return format!(
+            "<Response><Errors><Error><Code>{}</Code><Message>{message}</Message></Error></Errors><RequestID>{id}</RequestID></Response>",
+            error.code
+        );
+    }
+    failure("", error, id)
+}
+
+fn failure(namespace: &str, error: &ApiError, id: &str) -> String {
     let side = if error.status >= 500 {
         "Receiver"
     } else {
@@ -147,11 +164,11 @@ pub(super) fn error(service: Service, error: &ApiError, id: &str) -> String {
     };
     format!(
         concat!(
-            r#"<ErrorResponse xmlns="{namespace}">"#,
+            "<ErrorResponse{namespace}>",
             "<Error><Type>{side}</Type><Code>{code}</Code><Message>{message}</Message></Error>",
             "<RequestId>{id}</RequestId></ErrorResponse>",
         ),
-        namespace = namespace(service),
+        namespace = namespace,
         side = side,
         code = error.code,
         message = escape(&error.message),
@@ -237,5 +254,19 @@ mod tests {
             )
         );
         assert!(!answer(Service::Sts, "Set", &Value::Null, "id").contains("SetResult"));
+    }
+
+    #[test]
+    fn an_unknown_service_is_told_in_xml() {
+        let refused = ApiError::new("InvalidAction", "There is no <such> service.");
+        assert_eq!(
+            unknown(Some("2010-12-01"), &refused, "id"),
+            "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidAction</Code><Message>There is no &lt;such&gt; service.</Message></Error><RequestId>id</RequestId></ErrorResponse>"
+        );
+        let ec2 = unknown(Some("2016-11-15"), &refused, "id");
+        assert!(
+            ec2.starts_with("<Response><Errors><Error><Code>InvalidAction</Code>"),
+            "{ec2}"
+        );
     }
 }
