@@ -19,14 +19,20 @@ mod rollouts;
 mod strategies;
 mod testing;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use longshore_tests::Run;
 
+static MACHINE: RwLock<()> = RwLock::new(());
+
 /// Deployments under load are told apart from a loaded machine by running one at a time.
-fn one_at_a_time() -> MutexGuard<'static, ()> {
-    static LOCK: Mutex<()> = Mutex::new(());
-    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
+fn one_at_a_time() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// For a test that mostly waits: others of its kind run meanwhile.
+fn beside_others() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The first address in a receipt.
