@@ -31,7 +31,7 @@ use crate::plan::{BeforeTask, Plan};
 use crate::receipt::Moment;
 use crate::words;
 
-/// How long calls that fail for now are tried again.
+/// How long calls that fail for now are tried again, at least.
 const PATIENCE: Millis = 180_000;
 /// How long a read may lag behind a write.
 const LAG: Millis = 60_000;
@@ -44,6 +44,10 @@ const BUDGET: usize = 120;
 /// Moments that a timeline holds at most, and the tasks and events that are kept beside it.
 const MOST_MOMENTS: usize = 200;
 
+/// What is said of a release that no task has shown to work.
+const NONE_RAN: &str =
+    "the service wants no tasks (its desired count is 0): none of this release has run";
+
 /// Carries out a plan, and tells what happens on the way.
 pub async fn execute<C: Cloud>(plan: &Plan, cloud: &C, tell: &mut dyn FnMut(Event)) -> Ended {
     let mut execution = Execution {
@@ -53,6 +57,8 @@ pub async fn execute<C: Cloud>(plan: &Plan, cloud: &C, tell: &mut dyn FnMut(Even
         document: None,
         told: BTreeSet::new(),
         failed: BTreeSet::new(),
+        failed_at: None,
+        empty: false,
         reasons: BTreeSet::new(),
         progress: String::new(),
         stage: None,
@@ -68,6 +74,7 @@ pub async fn execute<C: Cloud>(plan: &Plan, cloud: &C, tell: &mut dyn FnMut(Even
         newest: 0,
         gone: false,
         believed_at: 0,
+        watching_until: 0,
         ended: Ended::default(),
     };
     execution.ended.began_at = cloud.now();
@@ -86,6 +93,10 @@ struct Execution<'a, C> {
     told: BTreeSet<(Millis, String)>,
     /// Tasks whose failure was told, by ARN.
     failed: BTreeSet<String>,
+    /// When the last of these was seen.
+    failed_at: Option<Millis>,
+    /// Whether the service wanted no tasks when its deployment was done.
+    empty: bool,
     /// The reasons that were told, each once in full.
     reasons: BTreeSet<String>,
     /// The progress that was told last.
@@ -116,6 +127,8 @@ struct Execution<'a, C> {
     gone: bool,
     /// When a look at the service was last believed.
     believed_at: Millis,
+    /// Until when what is watched must have ended; 0 while nothing is watched.
+    watching_until: Millis,
     ended: Ended,
 }
 
@@ -143,10 +156,15 @@ impl<C: Cloud> Execution<'_, C> {
         if result.is_ok() {
             result = self.prove(&mut watched).await;
         }
+        self.watching_until = 0;
         self.ended.judged_at = Some(self.cloud.now());
         match result {
             Ok(()) => {
                 self.ended.end = End::Succeeded;
+                if self.empty {
+                    self.ended.none_ran = true;
+                    self.say(Event::Note(NONE_RAN.to_owned()));
+                }
                 self.keep_proof(&watched.task_definition).await;
                 self.ended.live = Some(watched.task_definition);
                 self.say(Event::Succeeded);
@@ -165,6 +183,11 @@ impl<C: Cloud> Execution<'_, C> {
                     let news = self.progress != what;
                     self.progress.clone_from(&what);
                     news
+                }
+                // What fails for half an hour is one moment.
+                Event::Retrying(_) => {
+                    let last = self.ended.timeline.last();
+                    last.is_none_or(|last| last.what != what)
                 }
                 _ => true,
             };
@@ -199,11 +222,4 @@ fn pause(elapsed: Millis, moving: bool) -> Millis {
 
 fn refused(error: &CallError) -> Cause {
     Cause::new(CauseCode::Aws, error.message.clone())
-}
-
-fn lost(error: &CallError) -> Cause {
-    Cause::new(
-        CauseCode::Aws,
-        format!("AWS cannot be asked any more: {}", error.message),
-    )
 }

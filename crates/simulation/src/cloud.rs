@@ -128,6 +128,7 @@ impl<'a> Connection<'a> {
             primary_document: self.document(&view.task_definition),
             history,
             service: Some(view),
+            ..Facts::default()
         })
     }
 
@@ -443,6 +444,7 @@ impl<'a> Connection<'a> {
                         name,
                         state: world.alarm_state().to_owned(),
                         reason: "Threshold Crossed".to_owned(),
+                        since: world.alarm_at.filter(|at| *at <= world.now),
                     })
                     .collect(),
             ),

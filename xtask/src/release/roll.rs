@@ -31,10 +31,24 @@ const GONE: &str = "the AWS on this machine does not answer; `cargo xtask local 
 impl execute::Cloud for Live<'_> {
     async fn call(&self, call: Call) -> Result<Answer, CallError> {
         tracing::debug!(call = variant(&call), "aws");
-        let (cluster, service) = (&self.cloud.cluster, &self.cloud.service);
-        let answer = self.cloud.aws.call(cluster, service, call).await;
+        let reads = call.reads();
+        let cloud = self.cloud;
+        let answer = cloud.aws.call(&cloud.cluster, &cloud.service, call);
+        let answer = if !reads || self.interrupt.wanted() {
+            answer.await
+        } else {
+            tokio::select! {
+                answer = answer => answer,
+                // AWS may take a minute to answer, or to not answer.
+                () = self.interrupt.came() => Err(CallError {
+                    transient: true,
+                    declined: true,
+                    message: "interrupted".to_owned(),
+                }),
+            }
+        };
         answer.map_err(|mut error| {
-            if self.cloud.embedded && error.transient && error.message.contains("Connect") {
+            if cloud.embedded && error.transient && error.message.contains("Connect") {
                 GONE.clone_into(&mut error.message);
             }
             error
@@ -110,6 +124,9 @@ pub async fn roll(
     if !plan.steps.is_empty() {
         ui.done(match ended.end {
             End::Unchanged => "nothing to do",
+            End::Succeeded if ended.none_ran => {
+                "succeeded, but the service wants no tasks: none of the new version has run"
+            }
             End::Succeeded => "succeeded: the running tasks are the new ones",
             End::RolledBack => "FAILED, and rolled back: the revision before serves again",
             End::Failed => "FAILED, and not rolled back",

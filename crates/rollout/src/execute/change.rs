@@ -31,7 +31,10 @@ impl<C: Cloud> Execution<'_, C> {
     /// Everything up to the moment in which a deployment is on its way. An error means that no deployment was started, or that this is not known.
     pub(super) async fn change(&mut self) -> Result<Watched, Cause> {
         let mut registered = None;
-        self.look_at_alarms_first().await;
+        let adopts = |step: &Step| matches!(step, Step::Adopt { .. });
+        if !self.plan.steps.iter().any(adopts) {
+            self.look_at_alarms_first(None).await;
+        }
         for step in &self.plan.steps {
             if self.interrupted() {
                 return Err(Cause::new(
@@ -46,9 +49,8 @@ impl<C: Cloud> Execution<'_, C> {
                     let call = Call::RegisterTaskDefinition {
                         document: document.clone(),
                     };
-                    if let Answer::Registered(arn) =
-                        self.ask(call).await.map_err(|error| refused(&error))?
-                    {
+                    let answer = self.ask(call).await;
+                    if let Answer::Registered(arn) = answer.map_err(|error| self.unasked(&error))? {
                         self.say(Event::Registered(arn.clone()));
                         self.ended.task_definition = Some(arn.clone());
                         self.claim(&arn).await?;
@@ -87,6 +89,9 @@ impl<C: Cloud> Execution<'_, C> {
                     ran,
                     settings,
                 } => {
+                    let primary = service.as_ref().and_then(ServiceView::primary);
+                    let created_at = primary.map_or(0, |primary| primary.created_at);
+                    self.look_at_alarms_first(Some(created_at)).await;
                     if *settings != ServiceSettings::default() {
                         let call = Call::UpdateService {
                             task_definition: task_definition.clone(),
@@ -97,8 +102,7 @@ impl<C: Cloud> Execution<'_, C> {
                         return Ok(watched);
                     }
                     self.ran = ran.iter().collect();
-                    let primary = service.as_ref().and_then(ServiceView::primary);
-                    self.created_at = primary.map_or(0, |primary| primary.created_at);
+                    self.created_at = created_at;
                     return Ok(self.watched(deployment.clone(), task_definition.clone(), true));
                 }
             }
@@ -110,8 +114,21 @@ impl<C: Cloud> Execution<'_, C> {
     }
 
     pub(super) async fn guard(&mut self) -> Result<Option<ServiceView>, Cause> {
-        let service = self.describe().await.map_err(|error| refused(&error))?;
+        let service = self.describe().await;
+        let service = service.map_err(|error| self.unasked(&error))?;
         self.hold(service)
+    }
+
+    /// Why the first change is not made.
+    fn unasked(&self, error: &CallError) -> Cause {
+        if self.interrupted() {
+            Cause::new(
+                CauseCode::Interrupted,
+                "interrupted before anything was changed",
+            )
+        } else {
+            refused(error)
+        }
     }
 
     /// Whether the service is still what the plan was made for.
@@ -145,8 +162,9 @@ impl<C: Cloud> Execution<'_, C> {
         let mut wait = 500;
         let mut declined = true;
         let service = loop {
-            self.count(call.cost());
-            let error = match self.cloud.call(call.clone()).await {
+            let answer = self.cloud.call(call.clone()).await;
+            self.count(call.cost(&answer));
+            let error = match answer {
                 Ok(Answer::Service(service)) => break service,
                 Ok(_) => break None,
                 Err(error) => error,
@@ -261,6 +279,7 @@ impl<C: Cloud> Execution<'_, C> {
             task_definition,
             image: self.plan.image.clone(),
             since,
+            created_at: self.created_at,
             deadline: since + self.plan.timeout_seconds * 1000,
             seen,
         }

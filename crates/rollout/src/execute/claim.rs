@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, Call, Cloud, Event, Execution, LAG};
+use super::{Answer, Call, Cloud, End, Event, Execution, LAG};
 use crate::cause::{Cause, CauseCode};
 use crate::facts::{Millis, RevisionView};
-use crate::plan::{PROVEN_TAG, Step};
+use crate::plan::{PROVEN_TAG, RAN_TAG, Step};
 use crate::words;
 
 /// Tag of a revision: the deployment that was PRIMARY when it was registered. Gone when the run has ended without deploying it.
@@ -163,12 +163,17 @@ impl<C: Cloud> Execution<'_, C> {
         if let Some(arn) = self.ended.task_definition.clone()
             && self.plan.guard.primary_deployment.is_some()
         {
-            let keys = [GUARD_TAG, PROVEN_TAG, HOLDS_TAG];
-            let keys = keys.map(str::to_owned).to_vec();
+            let mut keys = vec![GUARD_TAG, PROVEN_TAG];
+            if self.ended.end == End::RolledBack {
+                // What ran before it was safe, or was undone.
+                keys.push(RAN_TAG);
+            }
+            keys.push(HOLDS_TAG);
+            let keys = keys.into_iter().map(str::to_owned).collect();
             let call = Call::UntagRevision { arn, keys };
             // Nothing depends on it but the patience of others.
             for _ in 0..TRIES {
-                self.count(call.cost());
+                self.count(1);
                 match self.cloud.call(call.clone()).await {
                     Err(error) if error.transient => self.pause(500).await,
                     _ => return,

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use rollout::facts::{BalancerView, DeploymentRules, Facts, RolloutState as State, ServiceView};
-use rollout::plan::{BeforeTask, Breaker, Marker, OnFailure, Plan, ServiceSettings, Step};
-use rollout::preflight::{Answers, FindingSeverity, Seen, TargetGroup, findings, questions};
+use rollout::plan::{
+    BeforeTask, Breaker, CapacityProvider, Marker, OnFailure, Plan, ServiceSettings, Step,
+};
+use rollout::preflight::{Answers, FindingSeverity, Named, Seen, TargetGroup, findings, questions};
 use serde_json::{Value, json};
 
 use super::{arn, deployment, service};
@@ -39,6 +41,7 @@ fn facts() -> Facts {
         enable: true,
         rollback: true,
     });
+    live.placement.launch_type = Some("FARGATE".into());
     live.balancers = vec![BalancerView {
         target_group_arn: GROUP.into(),
         container: "app".into(),
@@ -78,18 +81,57 @@ fn everything_by_name_is_asked_for_and_no_value() {
             .map(|&name| name.to_owned())
             .collect::<BTreeSet<_>>()
     };
-    assert_eq!(asked.parameters, set(&["/app/a", "/app/b", "plain"]));
-    assert_eq!(
-        asked.secrets,
-        set(&["arn:aws:secretsmanager:eu-central-1:123456789012:secret:d-Ab12Cd"])
-    );
-    assert_eq!(asked.log_groups, set(&["/app"]));
+    let there = |name: &str| Named {
+        name: name.into(),
+        region: Some("eu-central-1".into()),
+        account: Some("123456789012".into()),
+    };
+    let parameters = [Named::here("/app/a"), there("/app/b"), there("plain")];
+    assert_eq!(asked.parameters, parameters.into());
+    let secret = there("arn:aws:secretsmanager:eu-central-1:123456789012:secret:d-Ab12Cd");
+    assert_eq!(asked.secrets, [secret].into());
+    assert_eq!(asked.log_groups, [Named::here("/app")].into());
     assert_eq!(
         asked.roles,
         set(&["arn:aws:iam::123456789012:role/execution"])
     );
     assert_eq!(asked.target_groups, set(&[GROUP]));
     assert_eq!(asked.way_back, Some(arn(1)));
+}
+
+/// A log group may be in another region than the tasks.
+#[test]
+fn a_log_group_is_asked_for_where_it_is() {
+    let mut document = document();
+    let options = &mut document["containerDefinitions"][0]["logConfiguration"]["options"];
+    options["awslogs-region"] = "us-east-1".into();
+    let asked = questions(&document, &facts(), &plan());
+    let group = Named {
+        region: Some("us-east-1".into()),
+        ..Named::here("/app")
+    };
+    assert_eq!(asked.log_groups, [group].into());
+}
+
+#[test]
+fn a_task_before_cannot_have_a_volume_that_is_configured_at_launch() {
+    let mut document = document();
+    document["volumes"] = json!([{"name": "scratch", "configuredAtLaunch": true}]);
+    let mut plan = plan();
+    assert_eq!(
+        codes(&document, &facts(), &plan, &Answers::default()),
+        [""; 0]
+    );
+    plan.steps.insert(
+        0,
+        Step::RunTask {
+            task: BeforeTask::default(),
+        },
+    );
+    assert_eq!(
+        codes(&document, &facts(), &plan, &Answers::default()),
+        ["volume-at-launch"]
+    );
 }
 
 #[test]
@@ -180,8 +222,12 @@ fn a_missing_permission_is_a_note_and_never_stands_in_the_way() {
         alarms: Some(denied()),
         image_platforms: Vec::new(),
     };
-    let found = findings(&document(), &facts(), &plan(), &answers);
-    assert_eq!(found.len(), 8);
+    let facts = Facts {
+        unread: Some("AccessDenied".into()),
+        ..facts()
+    };
+    let found = findings(&document(), &facts, &plan(), &answers);
+    assert_eq!(found.len(), 9);
     assert!(
         found
             .iter()
@@ -224,4 +270,84 @@ fn what_is_to_protect_the_service_must_be_able_to() {
         }),
         ["timeout-within-bake"]
     );
+}
+
+#[test]
+fn a_sidecar_may_tell_the_health() {
+    let mut document = document();
+    document["containerDefinitions"][1]["portMappings"] = json!([{"containerPort": 9901}]);
+    let answers = |port: &str| Answers {
+        target_groups: vec![(
+            GROUP.into(),
+            Seen::Found(TargetGroup {
+                target_type: "ip".into(),
+                health_port: port.into(),
+            }),
+        )],
+        ..Answers::default()
+    };
+    let found = |port| codes(&document, &facts(), &plan(), &answers(port));
+    assert_eq!(found("9901"), [""; 0]);
+    assert_eq!(found("9902"), ["health-port"]);
+}
+
+#[test]
+fn only_fargate_takes_an_architecture_that_nobody_named() {
+    let answers = Answers {
+        image_platforms: vec!["linux/arm64".into()],
+        ..Answers::default()
+    };
+    let found = |launch: Option<&str>, provider: Option<&str>, compatible: Value| {
+        let mut document = document();
+        document["requiresCompatibilities"] = compatible;
+        let mut facts = facts();
+        if let Some(service) = &mut facts.service {
+            service.placement.launch_type = launch.map(str::to_owned);
+            service.placement.capacity_providers = provider
+                .map(|name| CapacityProvider {
+                    name: name.to_owned(),
+                    ..CapacityProvider::default()
+                })
+                .into_iter()
+                .collect();
+        }
+        codes(&document, &facts, &plan(), &answers).len()
+    };
+    assert_eq!(found(Some("EC2"), None, json!(["EC2"])), 0, "Graviton");
+    assert_eq!(found(None, Some("graviton"), json!([])), 0);
+    assert_eq!(found(Some("FARGATE"), None, json!([])), 1);
+    assert_eq!(found(None, Some("FARGATE_SPOT"), json!([])), 1);
+    assert_eq!(found(None, None, json!(["FARGATE"])), 1);
+    assert_eq!(found(None, None, json!(["EC2", "FARGATE"])), 0);
+}
+
+#[test]
+fn percentages_that_leave_no_room_are_refused() {
+    let found = |desired: u32, live: (u32, u32), wanted: (Option<u32>, Option<u32>)| {
+        let (mut facts, mut plan) = (facts(), plan());
+        if let Some(service) = &mut facts.service {
+            service.desired_count = desired;
+            service.rules.minimum_healthy_percent = Some(live.0);
+            service.rules.maximum_percent = Some(live.1);
+        }
+        plan.steps = vec![Step::UpdateService {
+            task_definition: None,
+            settings: ServiceSettings {
+                minimum_healthy_percent: wanted.0,
+                maximum_percent: wanted.1,
+                ..ServiceSettings::default()
+            },
+        }];
+        !codes(&document(), &facts, &plan, &Answers::default()).is_empty()
+    };
+    let keep = (None, None);
+    assert!(found(2, (100, 100), keep));
+    assert!(found(1, (50, 100), keep), "half of one is one");
+    assert!(found(2, (100, 149), keep), "three are 150 %");
+    assert!(!found(2, (100, 150), keep));
+    assert!(!found(2, (50, 100), keep));
+    assert!(!found(0, (100, 100), keep));
+    assert!(!found(2, (100, 100), (None, Some(200))));
+    assert!(found(2, (100, 200), (None, Some(100))));
+    assert!(!found(2, (100, 100), (Some(0), None)));
 }
