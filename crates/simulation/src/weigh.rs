@@ -209,7 +209,9 @@ impl Story<'_> {
                 plan.way_back
             ));
         }
-        let first = one.wanted.is_some() && plan.guard.primary_deployment.is_none();
+        // ECS takes the name again when the last task of a service that was deleted has ended.
+        let draining = before.is_some_and(|service| service.status == "DRAINING");
+        let first = one.wanted.is_some() && plan.guard.primary_deployment.is_none() && !draining;
         let done = matches!(ended.end, End::Succeeded | End::Unchanged);
         let may = calm || first || after_death && self.is_own(plan, one.wanted);
         if good(one) && may && !done {

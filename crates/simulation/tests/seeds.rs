@@ -79,7 +79,7 @@ const ALONE: [(u64, &str); 21] = [
 ];
 
 /// The same of runs that raced.
-const RACES: [(u64, &str); 10] = [
+const RACES: [(u64, &str); 13] = [
     (
         797,
         "a rollback went back to the release that a deploy was just taking back, and the deploy replaced that, as it was a deployment of the revision that it watched",
@@ -119,6 +119,18 @@ const RACES: [(u64, &str); 10] = [
     (
         1_036_572,
         "two rollbacks to the same revision are one deployment to ECS, and either may take it back; the judge was wrong",
+    ),
+    (
+        2_014_666,
+        "an update whose answer was lost was sent again over somebody's rollback, which was taken for ECS's own",
+    ),
+    (
+        2_008_230,
+        "a last look that lags hid what another had just deployed; the judge was wrong",
+    ),
+    (
+        2_012_917,
+        "a service that somebody had deleted was still draining, and the next release was expected to make it anew; the judge was wrong",
     ),
 ];
 

@@ -195,9 +195,12 @@ impl<C: Cloud> Execution<'_, C> {
                     if live == Some(task_definition.as_str()) {
                         break seen;
                     }
-                    // ECS has ended the first one already, and went back: nobody is overrun.
+                    // ECS has ended the first one already, and says that it went back by itself: nobody is overrun. Somebody else may have gone back, too.
+                    let by_ecs = seen
+                        .as_ref()
+                        .and_then(|seen| Some(seen.went_back_to(seen.primary()?)));
                     let before = self.before.as_ref().map(|b| b.task_definition.as_str());
-                    if live.is_none() || live != before {
+                    if live.is_none() || live != before || by_ecs != Some(true) {
                         break self.find_out(&task_definition, now, &error).await?;
                     }
                 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use rollout::cause::CauseCode;
 use rollout::execute::{End, Event};
-use rollout::facts::{RevisionView, RolloutState as State};
+use rollout::facts::{DeploymentView, RevisionView, RolloutState as State};
 
 use super::super::{arn, deployment, running, service};
 use super::{Script, done, old, plan, rolling, run};
@@ -31,6 +31,26 @@ fn an_update_is_not_sent_again_over_what_somebody_deployed_meanwhile() {
     assert_eq!((ended.end, ended.live), (End::Failed, Some(arn(9))));
     assert!(ended.changed_at.is_some());
     assert_eq!(script.called("Update"), 1);
+}
+
+/// ECS may have failed and taken back the first update before anybody looked, and then it says so; a person may have gone back as well.
+#[test]
+fn an_update_is_sent_again_after_a_return_only_where_ecs_says_that_it_went_back() {
+    for (reason, updates) in [(None, 1), (Some("ECS is rolling back to it"), 2)] {
+        let back = service(vec![DeploymentView {
+            id: "ecs-svc/9".into(),
+            reason: reason.map(str::to_owned),
+            ..deployment(1, "PRIMARY", State::InProgress, 2)
+        }]);
+        let script = Script {
+            failing: RefCell::new(vec![("Update", 1, true)]),
+            ..Script::new([old(), old(), back])
+        };
+        let (ended, _) = run(&plan(), &script);
+        assert_eq!(ended.end, End::Failed, "{ended:?}");
+        let own = format!("Update {}", arn(2));
+        assert_eq!(script.called(&own), updates, "{reason:?}");
+    }
 }
 
 #[test]
