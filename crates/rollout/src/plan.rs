@@ -279,6 +279,22 @@ pub struct Placement {
     pub security_groups: Vec<String>,
     /// Whether tasks get a public address.
     pub public_ip: bool,
+    /// Which machines of the cluster may run them.
+    #[serde(default)]
+    pub constraints: Vec<PlacementRule>,
+    /// Which of these are taken first.
+    #[serde(default)]
+    pub strategy: Vec<PlacementRule>,
+}
+
+/// A placement constraint or strategy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlacementRule {
+    /// `memberOf`, `distinctInstance`; `spread`, `binpack`, `random`.
+    pub kind: String,
+    /// The expression of a constraint, the field of a strategy.
+    pub value: Option<String>,
 }
 
 /// One entry of a capacity provider strategy.
