@@ -182,7 +182,7 @@ record! {
     struct AfterCheck {
         /// Path and query: `/version`.
         path: String,
-        /// The status that it must be answered with; 200 when left out.
+        /// The status that it must be answered with; 200 when left out. A redirect is an answer, and is not followed.
         status: Option<u16>,
         /// A text that the body must hold, such as `${commit}`.
         contains: Option<String>,

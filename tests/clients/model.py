@@ -371,6 +371,12 @@ def alarms_and_balancers():
     health = elbv2.describe_target_health(TargetGroupArn=group["TargetGroupArn"])["TargetHealthDescriptions"]
     if [target["TargetHealth"]["State"] for target in health] != ["healthy", "healthy"]:
         problems.append(f"describe_target_health: {health}")
+    listed = ecs.list_tasks(cluster="local", serviceName="api")["taskArns"]
+    tasks = ecs.describe_tasks(cluster="local", tasks=listed)["tasks"]
+    details = [detail for task in tasks for detail in task["attachments"][0]["details"]]
+    addresses = {detail["value"] for detail in details if detail["name"] == "privateIPv4Address"}
+    if len(addresses) != 2 or addresses != {target["Target"]["Id"] for target in health}:
+        problems.append(f"targets are not where their tasks are: {health}, {details}")
     scaling.describe_scalable_targets(ServiceNamespace="ecs")
     scaling.describe_scaling_policies(ServiceNamespace="ecs")
     fails(boto3.client("autoscaling", config=CONFIG).describe_auto_scaling_groups, "InvalidAction")

@@ -7,7 +7,7 @@ use longshore_tests::{Project, get, skip_without};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::{one_at_a_time, url};
+use crate::{beside_others, url};
 
 fn status(project: &Project) -> Value {
     let run = project.run(&["status", "--format", "json"]);
@@ -31,7 +31,7 @@ fn logs_are_followed_into_the_tasks_that_begin_later() {
     if skip_without("go", "version") {
         return;
     }
-    let _guard = one_at_a_time();
+    let _guard = beside_others();
     let project = Project::example();
     let url = url(&project.deploy(&[]).expect(0).json());
     let before = tasks(&project);
@@ -104,7 +104,7 @@ fn status_tells_of_a_rollout_and_of_a_failure() {
     if skip_without("go", "version") {
         return;
     }
-    let _guard = one_at_a_time();
+    let _guard = beside_others();
     let project = Project::example();
     let good = project.deploy(&[]).expect(0).json();
     let at_rest = status(&project);
@@ -166,7 +166,7 @@ fn a_deployment_in_flight_is_waited_for_or_replaced() {
     if skip_without("go", "version") {
         return;
     }
-    let _guard = one_at_a_time();
+    let _guard = beside_others();
     let project = Project::example();
     project.deploy(&[]).expect(0);
 

@@ -349,6 +349,11 @@ fn answer_aws(mut stream: std::net::TcpStream, uri: &str) -> String {
              </GetCallerIdentityResult></GetCallerIdentityResponse>"
                 .to_owned(),
         ),
+        // The service is looked at before anything is built for it.
+        "DescribeServices" => (
+            "application/x-amz-json-1.1",
+            serde_json::json!({"services": [{"serviceName": "api", "status": "ACTIVE"}], "failures": []}).to_string(),
+        ),
         "DescribeRepositories" => (
             "application/x-amz-json-1.1",
             serde_json::json!({"repositories": [{"repositoryName": "longshore/api", "repositoryUri": uri}]}).to_string(),

@@ -82,6 +82,8 @@ pub struct Aws {
     pub(crate) ecr: aws_sdk_ecr::Client,
     pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
     pub(crate) signed: Signed,
+    /// What the clients were made from, to make one for another region.
+    pub(crate) config: SdkConfig,
     sts: aws_sdk_sts::Client,
     region: Option<String>,
     /// Whether AWS has answered a signed request: these credentials are good ones.
@@ -127,6 +129,7 @@ impl Aws {
             ecr: aws_sdk_ecr::Client::new(config),
             logs: aws_sdk_cloudwatchlogs::Client::new(config),
             signed: Signed::new(config, patience),
+            config: config.clone(),
             sts: aws_sdk_sts::Client::new(config),
             region: config.region().map(ToString::to_string),
             proven: Arc::default(),

@@ -17,8 +17,10 @@ use crate::error::Error;
 use crate::raw::{ExactBody, KeptBody};
 use crate::views;
 
-/// Service deployments that are looked back over for a revision to return to.
+/// Service deployments that a page of the history holds.
 const HISTORY: usize = 40;
+/// Service deployments that are read to watch the newest.
+const WATCHED: usize = 5;
 
 impl Aws {
     /// Carries out one call of a plan's execution.
@@ -53,24 +55,32 @@ impl Aws {
                     .await?,
             )),
             Call::Tasks { running } => Answer::Tasks(self.tasks(cluster, service, running).await?),
-            Call::ServiceDeployments => {
-                Answer::ServiceDeployments(self.service_deployments(cluster, service, 5).await?)
-            }
+            Call::ServiceDeployments => Answer::ServiceDeployments(
+                self.service_deployments(cluster, service, WATCHED, |_| true)
+                    .await?,
+            ),
             Call::StopServiceDeployment { arn } => {
                 self.stop_service_deployment(&arn).await?;
                 Answer::Done
             }
             Call::LogTail {
+                region,
                 group,
                 stream,
                 lines,
-            } => Answer::Log(self.log_tail(&group, &stream, lines).await?),
+            } => Answer::Log(
+                self.log_tail(region.as_deref(), &group, &stream, lines)
+                    .await?,
+            ),
             Call::LogPage {
+                region,
                 group,
                 stream,
                 token,
             } => {
-                let (lines, token) = self.log_page(&group, &stream, token).await?;
+                let (lines, token) = self
+                    .log_page(region.as_deref(), &group, &stream, token)
+                    .await?;
                 Answer::LogPage(lines, token)
             }
             Call::TagRevision { arn, tags } => {
@@ -128,12 +138,27 @@ impl Aws {
         let document = live.get_mut("taskDefinition").map(Value::take);
         let document = document
             .ok_or_else(|| Error::incomplete("ecs:DescribeTaskDefinition", "task definition"))?;
-        Ok(Facts {
+        let mut facts = Facts {
             primary_document: Some(document),
             primary_tags: tags,
-            history: self.history(cluster, service).await.or_else(unreadable)?,
             service: Some(view),
-        })
+            ..Facts::default()
+        };
+        // A revision that was deployed again and again fills pages with itself.
+        let history = self.service_deployments(cluster, service, HISTORY, |records| {
+            facts.history = records.to_vec();
+            facts.earlier().is_some()
+        });
+        match history.await {
+            Ok(history) => facts.history = history,
+            // Without the permission to read the record there is still the service itself.
+            Err(error) if error.code.as_deref() == Some("AccessDeniedException") => {
+                facts.history.clear();
+                facts.unread = Some(error.message);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(facts)
     }
 
     /// ECS's record of a service's rollouts, newest first.
@@ -142,7 +167,8 @@ impl Aws {
         cluster: &str,
         service: &str,
     ) -> Result<Vec<ServiceDeploymentView>, Error> {
-        self.service_deployments(cluster, service, HISTORY).await
+        self.service_deployments(cluster, service, HISTORY, |_| true)
+            .await
     }
 
     /// DescribeServices for one service; none when it is unknown, or its cluster is.
@@ -386,12 +412,6 @@ impl Aws {
             .map(|_| ())
             .map_err(|error| Error::new("ecs:StopServiceDeployment", &error))
     }
-}
-
-/// Without the permission to read the record of rollouts there is still the service itself.
-fn unreadable(error: Error) -> Result<Vec<ServiceDeploymentView>, Error> {
-    let denied = error.code.as_deref() == Some("AccessDeniedException");
-    if denied { Ok(Vec::new()) } else { Err(error) }
 }
 
 /// A request that the SDK makes once. Before a second attempt at a change of the service, whoever asked for it looks whether somebody else has deployed meanwhile.

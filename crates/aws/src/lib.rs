@@ -7,6 +7,7 @@ mod ecr;
 mod ecs;
 mod error;
 mod logs;
+mod partition;
 mod preflight;
 mod raw;
 mod records;

@@ -20,15 +20,28 @@ pub struct LogLine {
 }
 
 impl Aws {
+    /// The client for a region; the own one when none is named. At an endpoint that somebody named, all regions are one.
+    fn logs_in(&self, region: Option<&str>) -> aws_sdk_cloudwatchlogs::Client {
+        match region {
+            Some(region) if self.region() != Some(region) && self.signed.endpoint.is_none() => {
+                let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.config);
+                let region = aws_sdk_cloudwatchlogs::config::Region::new(region.to_owned());
+                aws_sdk_cloudwatchlogs::Client::from_conf(config.region(region).build())
+            }
+            _ => self.logs.clone(),
+        }
+    }
+
     /// The last lines of a log stream, oldest first. A stream that is not there has no lines.
     pub(crate) async fn log_tail(
         &self,
+        region: Option<&str>,
         group: &str,
         stream: &str,
         lines: usize,
     ) -> Result<Vec<String>, Error> {
         let answer = self
-            .logs
+            .logs_in(region)
             .get_log_events()
             .log_group_name(group)
             .log_stream_name(stream)
@@ -57,12 +70,13 @@ impl Aws {
     /// A page of a log stream, from its beginning or from where the page before ended: lines, and where it ends. A stream that is not there yet has none.
     pub(crate) async fn log_page(
         &self,
+        region: Option<&str>,
         group: &str,
         stream: &str,
         token: Option<String>,
     ) -> Result<(Vec<String>, Option<String>), Error> {
         let answer = self
-            .logs
+            .logs_in(region)
             .get_log_events()
             .log_group_name(group)
             .log_stream_name(stream)
@@ -90,21 +104,22 @@ impl Aws {
         }
     }
 
-    /// Lines of a log group since a time, oldest first. `streams` narrows it down; empty means all.
+    /// Lines of a log group since a time, oldest first. The own region when none is named; `streams` narrows it down; empty means all.
     ///
     /// Each stream is asked for alone: FilterLogEvents refuses a request as a whole when one of its streams is not there, and a container that has not written has none.
     pub async fn log_since(
         &self,
+        region: Option<&str>,
         group: &str,
         streams: &[String],
         since: u64,
     ) -> Result<Vec<LogLine>, Error> {
         let mut lines = Vec::new();
         if streams.is_empty() {
-            lines = self.log_pages(group, None, since).await?;
+            lines = self.log_pages(region, group, None, since).await?;
         }
         for stream in streams {
-            lines.extend(self.log_pages(group, Some(stream), since).await?);
+            lines.extend(self.log_pages(region, group, Some(stream), since).await?);
         }
         lines.sort_by_key(|line| line.at);
         Ok(lines)
@@ -112,12 +127,13 @@ impl Aws {
 
     async fn log_pages(
         &self,
+        region: Option<&str>,
         group: &str,
         stream: Option<&String>,
         since: u64,
     ) -> Result<Vec<LogLine>, Error> {
         let mut pages = self
-            .logs
+            .logs_in(region)
             .filter_log_events()
             .log_group_name(group)
             .set_log_stream_names(stream.map(|stream| vec![stream.clone()]))
@@ -154,9 +170,13 @@ impl Aws {
     }
 
     /// Whether a log group is there.
-    pub(crate) async fn has_log_group(&self, name: &str) -> Result<bool, Error> {
+    pub(crate) async fn has_log_group(
+        &self,
+        region: Option<&str>,
+        name: &str,
+    ) -> Result<bool, Error> {
         let answer = self
-            .logs
+            .logs_in(region)
             .describe_log_groups()
             .log_group_name_prefix(name)
             .send()
@@ -182,5 +202,29 @@ impl Aws {
             names.extend(group.log_group_name().map(str::to_owned));
         }
         Ok(names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connect::Connection;
+
+    #[tokio::test]
+    async fn a_log_is_read_in_its_own_region() {
+        let aws = Aws::connect(&Connection {
+            region: Some("eu-central-1".into()),
+            ..Connection::default()
+        })
+        .await;
+        for (asked, region) in [
+            (None, "eu-central-1"),
+            (Some("eu-central-1"), "eu-central-1"),
+            (Some("us-east-1"), "us-east-1"),
+        ] {
+            let client = aws.logs_in(asked);
+            let found = client.config().region().map(AsRef::as_ref);
+            assert_eq!(found, Some(region));
+        }
     }
 }

@@ -6,21 +6,48 @@ use crate::connect::Aws;
 use crate::error::Error;
 use crate::views;
 
+/// Pages of the record that are read at most: ECS keeps it for 90 days.
+const MOST_PAGES: usize = 25;
+
 impl Aws {
-    /// The newest rollouts, newest first, with what each rolled out.
+    /// The newest rollouts, newest first, with what each rolled out. Pages are read until they are enough, and no more than there are.
     pub(crate) async fn service_deployments(
         &self,
         cluster: &str,
         service: &str,
-        most: usize,
+        page: usize,
+        mut enough: impl FnMut(&[ServiceDeploymentView]) -> bool,
     ) -> Result<Vec<ServiceDeploymentView>, Error> {
-        let limit = i32::try_from(most).unwrap_or(100);
+        let mut records = Vec::new();
+        let mut token = None;
+        for _ in 0..MOST_PAGES {
+            let more;
+            (more, token) = self.record_page(cluster, service, page, token).await?;
+            records.extend(more);
+            records
+                .sort_by_key(|record: &ServiceDeploymentView| std::cmp::Reverse(record.created_at));
+            if token.is_none() || enough(&records) {
+                break;
+            }
+        }
+        Ok(records)
+    }
+
+    async fn record_page(
+        &self,
+        cluster: &str,
+        service: &str,
+        page: usize,
+        token: Option<String>,
+    ) -> Result<(Vec<ServiceDeploymentView>, Option<String>), Error> {
+        let limit = i32::try_from(page).unwrap_or(100);
         let listed = self
             .ecs
             .list_service_deployments()
             .cluster(cluster)
             .service(service)
             .max_results(limit)
+            .set_next_token(token)
             .send()
             .await;
         let listed = listed.map_err(|error| Error::new("ecs:ListServiceDeployments", &error))?;
@@ -65,10 +92,8 @@ impl Aws {
                     views::text(found.and_then(|found| found.task_definition()));
             }
         }
-        let mut records: Vec<ServiceDeploymentView> =
-            records.into_iter().map(|(record, _)| record).collect();
-        records.sort_by_key(|record| std::cmp::Reverse(record.created_at));
-        Ok(records)
+        let records = records.into_iter().map(|(record, _)| record).collect();
+        Ok((records, listed.next_token))
     }
 
     /// The lifecycle stage of a blue/green, linear or canary deployment; none under the strategy ROLLING.

@@ -17,6 +17,7 @@ use url::Url;
 
 use crate::connect::{Aws, Patience, is_plain};
 use crate::error::{Error, ErrorKind};
+use crate::partition;
 
 /// Longest wait for one answer, where nobody says that it should be less.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,7 +31,7 @@ const MOST_BODY: usize = 1024 * 1024;
 pub(crate) struct Signed {
     http: reqwest::Client,
     region: String,
-    endpoint: Option<String>,
+    pub(crate) endpoint: Option<String>,
     provider: Option<SharedCredentialsProvider>,
     patience: Patience,
     credentials: Arc<Mutex<Option<Credentials>>>,
@@ -97,10 +98,11 @@ impl Signed {
         }
     }
 
-    /// An operation of a service that speaks JSON 1.1.
+    /// An operation of a service that speaks JSON 1.1; in another region than the own one where one is named.
     pub(crate) async fn json(
         &self,
         api: Api,
+        region: Option<&str>,
         operation: &str,
         body: &Value,
     ) -> Result<Value, Error> {
@@ -110,7 +112,9 @@ impl Signed {
             ("x-amz-target", target.as_str()),
         ];
         let name = format!("{}:{operation}", api.signing);
-        let (status, text) = self.send(api, &name, &headers, body.to_string()).await?;
+        let (status, text) = self
+            .send(api, region, &name, &headers, body.to_string())
+            .await?;
         let answer: Value = serde_json::from_str(&text).unwrap_or_default();
         if status < 300 {
             return Ok(answer);
@@ -136,7 +140,7 @@ impl Signed {
         }
         let headers = [("content-type", "application/x-www-form-urlencoded")];
         let name = format!("{}:{operation}", api.signing);
-        let (status, text) = self.send(api, &name, &headers, form.finish()).await?;
+        let (status, text) = self.send(api, None, &name, &headers, form.finish()).await?;
         if status < 300 {
             return Ok(text);
         }
@@ -159,11 +163,12 @@ impl Signed {
     async fn send(
         &self,
         api: Api,
+        region: Option<&str>,
         operation: &str,
         headers: &[(&str, &str)],
         body: String,
     ) -> Result<(u16, String), Error> {
-        let (address, region) = self.address(api);
+        let (address, region) = self.address(api, region);
         let url = Url::parse(&address).map_err(|_| Error::incomplete(operation, "address"))?;
         let host = match (url.host_str(), url.port()) {
             (Some(host), Some(port)) => format!("{host}:{port}"),
@@ -195,29 +200,21 @@ impl Signed {
     /// Where a service is, and the region that its requests are signed for.
     ///
     /// IAM is one for all regions of a partition (AWS General Reference, "IAM endpoints and quotas").
-    fn address(&self, api: Api) -> (String, String) {
+    fn address(&self, api: Api, region: Option<&str>) -> (String, String) {
         if let Some(endpoint) = &self.endpoint {
             return (endpoint.clone(), self.region.clone());
         }
-        let region = self.region.as_str();
-        let (domain, global) = match region {
-            _ if region.starts_with("cn-") => ("amazonaws.com.cn", "cn-north-1"),
-            _ if region.starts_with("us-gov-") => ("amazonaws.com", "us-gov-west-1"),
-            _ => ("amazonaws.com", "us-east-1"),
+        let region = region.unwrap_or(&self.region);
+        let partition = partition::of(region);
+        let (host, region) = if api.signing == "iam" {
+            (partition.iam.to_owned(), partition.iam_region)
+        } else {
+            (format!("{}.{region}", api.host), region)
         };
-        if api.signing != "iam" {
-            let host = api.host;
-            return (
-                format!("https://{host}.{region}.{domain}"),
-                region.to_owned(),
-            );
-        }
-        let host = match global {
-            "us-east-1" => "iam".to_owned(),
-            "us-gov-west-1" => "iam.us-gov".to_owned(),
-            other => format!("iam.{other}"),
-        };
-        (format!("https://{host}.{domain}"), global.to_owned())
+        (
+            format!("https://{host}.{}", partition.domain),
+            region.to_owned(),
+        )
     }
 
     async fn credentials(&self, operation: &str) -> Result<Credentials, Error> {
@@ -321,5 +318,74 @@ fn unreachable(operation: &str, error: reqwest::Error) -> Error {
         kind: ErrorKind::Transient,
         code: None,
         message: format!("{operation}: {}", crate::error::chain(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_partition_has_its_own_addresses() {
+        let address = |api: Api, region: &'static str, other: Option<&str>| {
+            let config = SdkConfig::builder()
+                .region(aws_config::Region::new(region))
+                .build();
+            Signed::new(&config, Patience::default()).address(api, other)
+        };
+        for (region, alarms, iam, iam_region) in [
+            (
+                "eu-central-1",
+                "monitoring.eu-central-1.amazonaws.com",
+                "iam.amazonaws.com",
+                "us-east-1",
+            ),
+            (
+                "cn-northwest-1",
+                "monitoring.cn-northwest-1.amazonaws.com.cn",
+                "iam.cn-north-1.amazonaws.com.cn",
+                "cn-north-1",
+            ),
+            (
+                "us-gov-east-1",
+                "monitoring.us-gov-east-1.amazonaws.com",
+                "iam.us-gov.amazonaws.com",
+                "us-gov-west-1",
+            ),
+            (
+                "eusc-de-east-1",
+                "monitoring.eusc-de-east-1.amazonaws.eu",
+                "iam.eusc-de-east-1.amazonaws.eu",
+                "eusc-de-east-1",
+            ),
+            (
+                "us-iso-west-1",
+                "monitoring.us-iso-west-1.c2s.ic.gov",
+                "iam.us-iso-east-1.c2s.ic.gov",
+                "us-iso-east-1",
+            ),
+            (
+                "us-isob-west-1",
+                "monitoring.us-isob-west-1.sc2s.sgov.gov",
+                "iam.us-isob-east-1.sc2s.sgov.gov",
+                "us-isob-east-1",
+            ),
+        ] {
+            assert_eq!(
+                address(CLOUDWATCH, region, None),
+                (format!("https://{alarms}"), region.to_owned())
+            );
+            assert_eq!(
+                address(IAM, region, None),
+                (format!("https://{iam}"), iam_region.to_owned())
+            );
+        }
+        assert_eq!(
+            address(SSM, "eu-central-1", Some("us-east-1")),
+            (
+                "https://ssm.us-east-1.amazonaws.com".to_owned(),
+                "us-east-1".to_owned()
+            )
+        );
     }
 }

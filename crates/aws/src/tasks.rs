@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride,
-    DesiredStatus, LaunchType, NetworkConfiguration, TaskOverride,
+    DesiredStatus, LaunchType, NetworkConfiguration, PlacementConstraint, PlacementStrategy,
+    TaskOverride,
 };
 use rollout::facts::TaskView;
-use rollout::plan::Placement;
+use rollout::plan::{Placement, PlacementRule};
 
 use crate::connect::Aws;
 use crate::error::{Error, ErrorKind};
@@ -92,6 +93,18 @@ impl Aws {
             .set_platform_version(placement.platform_version.clone())
             .set_capacity_provider_strategy(providers(operation, placement)?)
             .set_network_configuration(network(operation, placement)?)
+            .set_placement_constraints(rules(&placement.constraints, |rule| {
+                PlacementConstraint::builder()
+                    .r#type(rule.kind.as_str().into())
+                    .set_expression(rule.value.clone())
+                    .build()
+            }))
+            .set_placement_strategy(rules(&placement.strategy, |rule| {
+                PlacementStrategy::builder()
+                    .r#type(rule.kind.as_str().into())
+                    .set_field(rule.value.clone())
+                    .build()
+            }))
             .send()
             .await;
         let answer = answer.map_err(|error| Error::new(operation, &error))?;
@@ -150,6 +163,11 @@ impl Aws {
             .map(|_| ())
             .map_err(|error| Error::new("ecs:StopTask", &error))
     }
+}
+
+/// None where there are none, so that nothing is sent.
+fn rules<T>(rules: &[PlacementRule], build: impl Fn(&PlacementRule) -> T) -> Option<Vec<T>> {
+    (!rules.is_empty()).then(|| rules.iter().map(build).collect())
 }
 
 fn providers(

@@ -9,7 +9,7 @@ use rollout::facts::{
     BalancerView, ContainerView, DeploymentRules, DeploymentView, EventView, Millis, RevisionView,
     RolloutState, ServiceView, TaskView,
 };
-use rollout::plan::{Breaker, CapacityProvider, Placement};
+use rollout::plan::{Breaker, CapacityProvider, Placement, PlacementRule};
 use serde_json::Value;
 
 pub(crate) fn service(service: &Service) -> ServiceView {
@@ -108,6 +108,26 @@ fn placement(service: &Service) -> Placement {
         public_ip: network
             .and_then(|network| network.assign_public_ip())
             .is_some_and(|public| *public == AssignPublicIp::Enabled),
+        constraints: service
+            .placement_constraints()
+            .iter()
+            .filter_map(|rule| {
+                Some(PlacementRule {
+                    kind: rule.r#type()?.as_str().to_owned(),
+                    value: rule.expression().map(str::to_owned),
+                })
+            })
+            .collect(),
+        strategy: service
+            .placement_strategy()
+            .iter()
+            .filter_map(|rule| {
+                Some(PlacementRule {
+                    kind: rule.r#type()?.as_str().to_owned(),
+                    value: rule.field().map(str::to_owned),
+                })
+            })
+            .collect(),
     }
 }
 

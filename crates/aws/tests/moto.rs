@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use aws::{Access, Aws, Connection};
 use rollout::execute::{Answer, Call, CallError};
 use rollout::plan::{Breaker, Placement, ServiceSettings};
-use rollout::preflight::{Questions, Seen};
+use rollout::preflight::{Named, Questions, Seen};
 
 /// What infrastructure code would have made; prints the ARNs that the test needs.
 const SET_UP: &str = r#"
@@ -222,9 +222,11 @@ async fn moto_takes_the_questions_before_a_rollout() {
     let aws = moto.connect().await;
     let text = |name: &str| made[name].as_str().expect("an ARN").to_owned();
     let questions = Questions {
-        parameters: ["/app/url", "/app/nothing"].map(String::from).into(),
-        secrets: [text("secret"), format!("{}x", text("secret"))].into(),
-        log_groups: ["/app", "/ap"].map(String::from).into(),
+        parameters: ["/app/url", "/app/nothing"].map(Named::here).into(),
+        secrets: [text("secret"), format!("{}x", text("secret"))]
+            .map(Named::here)
+            .into(),
+        log_groups: ["/app", "/ap"].map(Named::here).into(),
         roles: ["execution", "nobody"]
             .map(|name| format!("arn:aws:iam::123456789012:role/{name}"))
             .into(),

@@ -30,7 +30,7 @@ use crate::plan::{BeforeTask, Plan};
 use crate::receipt::Moment;
 use crate::words;
 
-/// How long calls that fail for now are tried again.
+/// How long calls that fail for now are tried again, at least.
 const PATIENCE: Millis = 180_000;
 /// How long a read may lag behind a write.
 const LAG: Millis = 60_000;
@@ -73,6 +73,7 @@ pub async fn execute<C: Cloud>(plan: &Plan, cloud: &C, tell: &mut dyn FnMut(Even
         newest: 0,
         gone: false,
         believed_at: 0,
+        watching_until: 0,
         ended: Ended::default(),
     };
     execution.ended.began_at = cloud.now();
@@ -125,6 +126,8 @@ struct Execution<'a, C> {
     gone: bool,
     /// When a look at the service was last believed.
     believed_at: Millis,
+    /// Until when what is watched must have ended; 0 while nothing is watched.
+    watching_until: Millis,
     ended: Ended,
 }
 
@@ -152,6 +155,7 @@ impl<C: Cloud> Execution<'_, C> {
         if result.is_ok() {
             result = self.prove(&mut watched).await;
         }
+        self.watching_until = 0;
         self.ended.judged_at = Some(self.cloud.now());
         match result {
             Ok(()) => {
@@ -178,6 +182,11 @@ impl<C: Cloud> Execution<'_, C> {
                     let news = self.progress != what;
                     self.progress.clone_from(&what);
                     news
+                }
+                // What fails for half an hour is one moment.
+                Event::Retrying(_) => {
+                    let last = self.ended.timeline.last();
+                    last.is_none_or(|last| last.what != what)
                 }
                 _ => true,
             };
@@ -212,11 +221,4 @@ fn pause(elapsed: Millis, moving: bool) -> Millis {
 
 fn refused(error: &CallError) -> Cause {
     Cause::new(CauseCode::Aws, error.message.clone())
-}
-
-fn lost(error: &CallError) -> Cause {
-    Cause::new(
-        CauseCode::Aws,
-        format!("AWS cannot be asked any more: {}", error.message),
-    )
 }

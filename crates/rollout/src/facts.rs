@@ -302,6 +302,8 @@ pub struct Facts {
     pub primary_tags: BTreeMap<String, String>,
     /// Service deployments, newest first.
     pub history: Vec<ServiceDeploymentView>,
+    /// Why the service deployments could not be read; none when they were.
+    pub unread: Option<String>,
 }
 
 impl Facts {

@@ -2,6 +2,7 @@
 
 mod make;
 mod proof;
+mod ran;
 mod settings;
 mod told;
 
@@ -13,6 +14,8 @@ use serde_json::Value;
 
 pub use make::{Refusal, Wanted, deploy, rollback};
 pub(crate) use proof::PROVEN_TAG;
+pub(crate) use ran::RAN_TAG;
+pub use ran::{InTheWay, in_the_way, since};
 pub use settings::{Breaker, ServiceSettings};
 
 use crate::cause::{Cause, CauseCode};
@@ -276,6 +279,22 @@ pub struct Placement {
     pub security_groups: Vec<String>,
     /// Whether tasks get a public address.
     pub public_ip: bool,
+    /// Which machines of the cluster may run them.
+    #[serde(default)]
+    pub constraints: Vec<PlacementRule>,
+    /// Which of these are taken first.
+    #[serde(default)]
+    pub strategy: Vec<PlacementRule>,
+}
+
+/// A placement constraint or strategy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlacementRule {
+    /// `memberOf`, `distinctInstance`; `spread`, `binpack`, `random`.
+    pub kind: String,
+    /// The expression of a constraint, the field of a strategy.
+    pub value: Option<String>,
 }
 
 /// One entry of a capacity provider strategy.

@@ -2,8 +2,11 @@
 //!
 //! It never reads a secret's value: whether a secret exists is asked with calls that cannot answer with one. What the caller has no permission to ask is a note, never a failure.
 
+mod questions;
+
 use std::collections::BTreeSet;
 
+pub use questions::{Named, questions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -52,12 +55,12 @@ pub enum Seen<T> {
 /// What a deployment relies on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Questions {
-    /// Names or ARNs of SSM parameters.
-    pub parameters: BTreeSet<String>,
-    /// ARNs or names of Secrets Manager secrets, without what follows the name.
-    pub secrets: BTreeSet<String>,
+    /// SSM parameters.
+    pub parameters: BTreeSet<Named>,
+    /// Secrets Manager secrets by ARN, without what follows the name.
+    pub secrets: BTreeSet<Named>,
     /// Log groups that must be there.
-    pub log_groups: BTreeSet<String>,
+    pub log_groups: BTreeSet<Named>,
     /// ARNs of roles that tasks take on.
     pub roles: BTreeSet<String>,
     /// ARNs of target groups.
@@ -73,9 +76,9 @@ pub struct Questions {
 pub struct Answers {
     /// The cluster's status.
     pub cluster: Option<Seen<String>>,
-    /// Parameters by the name that was asked for.
+    /// Parameters by the name that was asked for, with the place where that is another one.
     pub parameters: Vec<(String, Seen<()>)>,
-    /// Secrets by the name that was asked for; found ones with whether they are scheduled for deletion.
+    /// Secrets by the name that was asked for, with the place where that is another one; found ones with whether they are scheduled for deletion.
     pub secrets: Vec<(String, Seen<bool>)>,
     /// Log groups.
     pub log_groups: Vec<(String, Seen<()>)>,
@@ -100,64 +103,6 @@ pub struct TargetGroup {
     pub health_port: String,
 }
 
-/// What must be asked before a plan is carried out. `create` and adopted deployments rely on the same things.
-pub fn questions(document: &Value, facts: &Facts, plan: &Plan) -> Questions {
-    let mut questions = Questions {
-        way_back: plan.way_back.clone(),
-        alarms: plan.alarms.clone(),
-        ..Questions::default()
-    };
-    for role in ["executionRoleArn", "taskRoleArn"] {
-        questions
-            .roles
-            .extend(document[role].as_str().map(str::to_owned));
-    }
-    let containers = document["containerDefinitions"].as_array();
-    for container in containers.into_iter().flatten() {
-        let log = &container["logConfiguration"];
-        let options = &log["options"];
-        let made = options["awslogs-create-group"] == "true";
-        if log["logDriver"] == "awslogs" && !made {
-            let group = options["awslogs-group"].as_str();
-            questions.log_groups.extend(group.map(str::to_owned));
-        }
-        let own = container["secrets"].as_array().into_iter().flatten();
-        let of_log = log["secretOptions"].as_array().into_iter().flatten();
-        for secret in own.chain(of_log) {
-            let Some(reference) = secret["valueFrom"].as_str() else {
-                continue;
-            };
-            match secret_id(reference) {
-                Some(secret) => questions.secrets.insert(secret),
-                None => questions.parameters.insert(parameter_name(reference)),
-            };
-        }
-    }
-    if let Some(service) = &facts.service {
-        let groups = service.balancers.iter();
-        questions
-            .target_groups
-            .extend(groups.map(|balancer| balancer.target_group_arn.clone()));
-    }
-    questions
-}
-
-/// The secret of a Secrets Manager reference, without the JSON key, version stage and version ID behind it; none when it refers to SSM.
-fn secret_id(reference: &str) -> Option<String> {
-    let parts: Vec<&str> = reference.split(':').collect();
-    let is_secret = parts.len() >= 7 && parts[0] == "arn" && parts[2] == "secretsmanager";
-    is_secret.then(|| parts[..7].join(":"))
-}
-
-/// The name of an SSM parameter that a name or ARN refers to. The `/` before the name is part of it when it has more than one.
-fn parameter_name(reference: &str) -> String {
-    match reference.split_once(":parameter/") {
-        Some((_, name)) if name.contains('/') => format!("/{name}"),
-        Some((_, name)) => name.to_owned(),
-        None => reference.to_owned(),
-    }
-}
-
 /// All that is wrong, the errors first.
 pub fn findings(document: &Value, facts: &Facts, plan: &Plan, answers: &Answers) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -170,6 +115,10 @@ pub fn findings(document: &Value, facts: &Facts, plan: &Plan, answers: &Answers)
         room(service, plan, &mut found);
     }
     way_back(plan, answers, &mut found);
+    volumes(document, plan, &mut found);
+    if let Some(why) = &facts.unread {
+        found.push(unknown("ECS's record of the service's rollouts", why));
+    }
     found.sort_by_key(|finding| finding.severity);
     found
 }
@@ -511,6 +460,27 @@ fn way_back(plan: &Plan, answers: &Answers, found: &mut Vec<Finding>) {
         )),
         Some(Seen::Unknown(why)) => found.push(unknown(back, why)),
         _ => {}
+    }
+}
+
+/// Whether a task can run before the release at all: a volume that is configured at launch is configured in the service, and not for it.
+fn volumes(document: &Value, plan: &Plan, found: &mut Vec<Finding>) {
+    let before = plan.steps.iter().find_map(|step| match step {
+        Step::RunTask { task } => Some(task),
+        _ => None,
+    });
+    let mut volumes = document["volumes"].as_array().into_iter().flatten();
+    let at_launch = volumes.find(|volume| volume["configuredAtLaunch"] == true);
+    if let Some((task, volume)) = before.zip(at_launch) {
+        found.push(error(
+            "volume-at-launch",
+            format!(
+                "task `{}` cannot run before the release: volume `{}` is configured at launch, and longshore does not configure it",
+                task.name,
+                volume["name"].as_str().unwrap_or_default()
+            ),
+            "run it from the service's own program, or leave the volume out of this task definition",
+        ));
     }
 }
 

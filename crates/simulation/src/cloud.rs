@@ -96,6 +96,7 @@ impl<'a> Connection<'a> {
             primary_document: self.document(&view.task_definition),
             history,
             service: Some(view),
+            ..Facts::default()
         })
     }
 

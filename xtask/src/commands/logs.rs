@@ -54,6 +54,7 @@ fn since(text: &str) -> Result<Duration, String> {
 /// Where a container's output is.
 struct Place {
     container: String,
+    region: Option<String>,
     group: String,
     prefix: String,
 }
@@ -176,17 +177,18 @@ async fn read<'a>(
     from: u64,
 ) -> anyhow::Result<Vec<(&'a Place, LogLine)>> {
     // Containers often share a group.
-    let mut groups: BTreeMap<&str, Vec<&Place>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Option<&str>, &str), Vec<&Place>> = BTreeMap::new();
     for place in places {
-        groups.entry(&place.group).or_default().push(place);
+        let group = (place.region.as_deref(), place.group.as_str());
+        groups.entry(group).or_default().push(place);
     }
     let mut lines = Vec::new();
-    for (group, places) in groups {
+    for ((region, group), places) in groups {
         let of = |place: &&Place| format!("{}/{}/", place.prefix, place.container);
         let streams: Vec<String> = task.map_or_else(Vec::new, |task| {
             places.iter().map(|place| of(place) + task).collect()
         });
-        let found = cloud.aws.log_since(group, &streams, from).await;
+        let found = cloud.aws.log_since(region, group, &streams, from).await;
         for line in found.with_context(|| format!("log group {group} cannot be read"))? {
             if let Some(place) = places
                 .iter()
@@ -229,6 +231,7 @@ fn places(document: &Value) -> Vec<Place> {
         let options = &container["logConfiguration"]["options"];
         Some(Place {
             container: container["name"].as_str()?.to_owned(),
+            region: options["awslogs-region"].as_str().map(str::to_owned),
             group: options["awslogs-group"].as_str()?.to_owned(),
             prefix: options["awslogs-stream-prefix"].as_str()?.to_owned(),
         })

@@ -31,10 +31,24 @@ const GONE: &str = "the AWS on this machine does not answer; `cargo xtask local 
 impl execute::Cloud for Live<'_> {
     async fn call(&self, call: Call) -> Result<Answer, CallError> {
         tracing::debug!(call = variant(&call), "aws");
-        let (cluster, service) = (&self.cloud.cluster, &self.cloud.service);
-        let answer = self.cloud.aws.call(cluster, service, call).await;
+        let reads = call.reads();
+        let cloud = self.cloud;
+        let answer = cloud.aws.call(&cloud.cluster, &cloud.service, call);
+        let answer = if !reads || self.interrupt.wanted() {
+            answer.await
+        } else {
+            tokio::select! {
+                answer = answer => answer,
+                // AWS may take a minute to answer, or to not answer.
+                () = self.interrupt.came() => Err(CallError {
+                    transient: true,
+                    declined: true,
+                    message: "interrupted".to_owned(),
+                }),
+            }
+        };
         answer.map_err(|mut error| {
-            if self.cloud.embedded && error.transient && error.message.contains("Connect") {
+            if cloud.embedded && error.transient && error.message.contains("Connect") {
                 GONE.clone_into(&mut error.message);
             }
             error

@@ -164,4 +164,6 @@ async fn without_permission_there_is_no_history_and_still_a_plan() {
     let aws = stub.connect().await;
     let facts = aws.facts("c", "s").await.expect("the facts");
     assert!(facts.service.is_some() && facts.history.is_empty());
+    let why = facts.unread.expect("a reason");
+    assert!(why.contains("ecs:ListServiceDeployments"), "{why}");
 }

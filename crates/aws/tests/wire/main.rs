@@ -1,6 +1,7 @@
 //! What goes over the wire and what is made of the answers, against a listener that answers as the test says.
 
 mod answers;
+mod elsewhere;
 mod exact_body;
 mod failures;
 

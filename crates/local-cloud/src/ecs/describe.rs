@@ -344,7 +344,7 @@ impl Ecs {
             given.or_else(|| document?.get(name)).cloned()
         };
         let mut view = json!({
-            "attachments": [],
+            "attachments": self.attachments(task),
             "attributes": [],
             "availabilityZone": format!("{}a", self.settings.region),
             "clusterArn": self.cluster_arn(&task.cluster),
@@ -418,7 +418,7 @@ impl Ecs {
             "image": one.image,
             "lastStatus": status,
             "networkBindings": [],
-            "networkInterfaces": [],
+            "networkInterfaces": self.interfaces(task),
             "healthStatus": one.health(),
         });
         put(&mut view, "imageDigest", one.digest.as_deref());

@@ -21,6 +21,7 @@ mod describe;
 mod events;
 mod health;
 mod names;
+mod network;
 mod ordering;
 mod pace;
 mod paging;

@@ -11,6 +11,7 @@ use super::Ecs;
 use super::agenda::Timer;
 use super::capacity_providers::{platform, provider};
 use super::deployment::Why;
+use super::network;
 use super::service::{
     Progress, Rollout, Rules, Service, ServiceDeployment, ServiceKey, ServiceState,
 };
@@ -223,9 +224,10 @@ impl Ecs {
             let Some(one) = service.deployments.iter().find(|one| one.id == deployment) else {
                 return;
             };
-            let targets = service
-                .revision(&one.revision)
-                .map(|revision| &revision.targets);
+            let revision = service.revision(&one.revision);
+            let targets = revision.map(|revision| &revision.targets);
+            let network =
+                revision.and_then(|revision| revision.members.get("networkConfiguration"));
             let new = NewTask {
                 cluster: service.cluster.clone(),
                 definition: one.definition.clone(),
@@ -250,6 +252,7 @@ impl Ecs {
                 platform_version: service
                     .member_text("platformVersion")
                     .map(|version| platform(version).to_owned()),
+                subnet: network::subnet(network),
                 given_overrides: None,
                 overrides: Vec::new(),
                 tags: self.tags_of_tasks(service, &one.definition),

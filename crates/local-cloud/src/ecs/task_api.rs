@@ -11,7 +11,7 @@ use super::request::{Request, invalid};
 use super::tags::{self, managed_tags};
 use super::task_life::{By, NewTask};
 use super::task_state::{StopCode, Task};
-use super::{Ecs, Result, names, tokens};
+use super::{Ecs, Result, names, network, tokens};
 use crate::task::Millis;
 
 impl Ecs {
@@ -80,6 +80,7 @@ impl Ecs {
                     Placement::Strategy(strategy) => provider(strategy, before),
                 },
                 platform_version: version.map(str::to_owned),
+                subnet: network::subnet(request.value("networkConfiguration")),
                 given_overrides: given.cloned(),
                 overrides,
                 tags: tags.clone(),

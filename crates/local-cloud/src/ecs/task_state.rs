@@ -146,6 +146,9 @@ pub(super) struct Task {
     #[serde(default)]
     pub(super) provider: Option<String>,
     pub(super) platform_version: Option<String>,
+    /// The subnet that its network interface is said to be in.
+    #[serde(default)]
+    pub(super) subnet: Option<String>,
     /// The `overrides` of `RunTask`, as given.
     pub(super) given_overrides: Option<Value>,
     pub(super) overrides: Vec<Override>,

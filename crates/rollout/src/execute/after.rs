@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Answer, Call, Cloud, Event, Execution, lost};
+use super::{Answer, Call, Cloud, Event, Execution};
 use crate::cause::{Cause, CauseCode};
 use crate::facts::{AlarmView, Millis, TaskView};
 use crate::mask::mask;
@@ -23,6 +23,7 @@ impl<C: Cloud> Execution<'_, C> {
             return self.judge_alarms().await;
         }
         self.say(Event::RolledOut);
+        self.watching_until = self.cloud.now() + LAST_LOOK;
         let known = self.known_failures(watched).await?;
         for check in &plan.checks {
             self.check(check).await?;
@@ -33,6 +34,7 @@ impl<C: Cloud> Execution<'_, C> {
             self.say(Event::Baking(plan.bake_seconds));
         }
         watched.deadline = until + LAST_LOOK;
+        self.watching_until = watched.deadline;
         loop {
             let verdict = self.look_again(watched, &known).await?;
             let now = self.cloud.now();
@@ -57,9 +59,9 @@ impl<C: Cloud> Execution<'_, C> {
         watched: &Watched,
         known: &BTreeSet<String>,
     ) -> Result<Verdict, Cause> {
-        let service = self.look().await.map_err(|error| lost(&error))?;
+        let service = self.look().await.map_err(|error| self.lost(&error))?;
         self.tell_events(service.as_ref());
-        let stopped = self.tasks(false).await.map_err(|error| lost(&error))?;
+        let stopped = self.tasks(false).await.map_err(|error| self.lost(&error))?;
         self.tell_failed(watched, &stopped);
         // A program that ends with 0 may be meant to be started again; a loop of that is for the verdict below.
         let mut crashed: Vec<Cause> = failed_tasks(watched, &stopped)
@@ -74,7 +76,7 @@ impl<C: Cloud> Execution<'_, C> {
             cause.message = format!("after the rollout: {}", cause.message);
             return Err(cause);
         }
-        let running = self.tasks(true).await.map_err(|error| lost(&error))?;
+        let running = self.tasks(true).await.map_err(|error| self.lost(&error))?;
         let observation = Observation {
             service: service.as_ref(),
             stopped: &stopped,
@@ -90,7 +92,7 @@ impl<C: Cloud> Execution<'_, C> {
 
     /// Tasks whose failure did not keep the rollout from being done.
     async fn known_failures(&mut self, watched: &Watched) -> Result<BTreeSet<String>, Cause> {
-        let stopped: Vec<TaskView> = self.tasks(false).await.map_err(|error| lost(&error))?;
+        let stopped: Vec<TaskView> = self.tasks(false).await.map_err(|error| self.lost(&error))?;
         Ok(failed_tasks(watched, &stopped)
             .into_iter()
             .map(|(task, _)| task.arn.clone())

@@ -1,6 +1,7 @@
 //! Questions to AWS: tried again while they fail for now, believed only when they are not older than what is known, and kept within a budget.
 
 use super::{Answer, BUDGET, Call, CallError, Cloud, Event, Execution, LAG, PATIENCE};
+use crate::cause::{Cause, CauseCode};
 use crate::facts::{Millis, ServiceDeploymentView, ServiceView, TaskView};
 use crate::mask::mask;
 use crate::receipt::Moment;
@@ -34,14 +35,14 @@ impl<C: Cloud> Execution<'_, C> {
     }
 
     pub(super) async fn describe(&mut self) -> Result<Option<ServiceView>, CallError> {
-        match self.ask(Call::DescribeService).await? {
+        match self.insist(Call::DescribeService).await? {
             Answer::Service(service) => Ok(service),
             _ => Ok(None),
         }
     }
 
     pub(super) async fn tasks(&mut self, running: bool) -> Result<Vec<TaskView>, CallError> {
-        match self.ask(Call::Tasks { running }).await? {
+        match self.insist(Call::Tasks { running }).await? {
             Answer::Tasks(tasks) => Ok(tasks),
             _ => Ok(Vec::new()),
         }
@@ -57,28 +58,50 @@ impl<C: Cloud> Execution<'_, C> {
 
     /// A call, tried again while it fails for now.
     pub(super) async fn ask(&mut self, call: Call) -> Result<Answer, CallError> {
-        let since = self.cloud.now();
+        let until = self.cloud.now() + PATIENCE;
+        self.ask_until(call, until).await
+    }
+
+    /// A call without whose answer there is no verdict: while something is watched, it is tried again until the time for that is up. That nothing can be seen
+    /// says nothing about the deployment.
+    pub(super) async fn insist(&mut self, call: Call) -> Result<Answer, CallError> {
+        let until = self.watching_until.max(self.cloud.now() + PATIENCE);
+        self.ask_until(call, until).await
+    }
+
+    async fn ask_until(&mut self, call: Call, until: Millis) -> Result<Answer, CallError> {
         let mut wait = 500;
         let mut declined = true;
         loop {
-            self.count(call.cost());
-            match self.cloud.call(call.clone()).await {
-                Err(error) if error.transient && self.cloud.now() < since + PATIENCE => {
-                    declined &= error.declined;
-                    self.say(Event::Retrying(error.message));
-                    self.pause(wait).await;
-                    wait = (wait * 2).min(15_000);
-                }
-                // One attempt of several may have taken effect.
-                Err(error) => {
-                    return Err(CallError {
-                        declined: declined && error.declined,
-                        ..error
-                    });
-                }
+            let answer = self.cloud.call(call.clone()).await;
+            self.count(call.cost(&answer));
+            let error = match answer {
+                Err(error) => error,
                 answer => return answer,
+            };
+            // One attempt of several may have taken effect.
+            declined &= error.declined;
+            if !error.transient || self.interrupted() || self.cloud.now() >= until {
+                return Err(CallError { declined, ..error });
+            }
+            self.say(Event::Retrying(error.message.clone()));
+            self.pause(wait).await;
+            wait = (wait * 2).min(15_000);
+            if self.interrupted() {
+                return Err(CallError { declined, ..error });
             }
         }
+    }
+
+    /// Why nothing can be seen any more: nobody waits for it any longer, or it has failed for too long.
+    pub(super) fn lost(&self, error: &CallError) -> Cause {
+        if self.interrupted() {
+            return Cause::new(CauseCode::Interrupted, "interrupted");
+        }
+        Cause::new(
+            CauseCode::Aws,
+            format!("AWS cannot be asked any more: {}", error.message),
+        )
     }
 
     /// Counts requests, for the receipt and for the budget.

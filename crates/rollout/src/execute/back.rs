@@ -1,7 +1,7 @@
 //! The way back: set on its way by the gentlest means that works, and verified as success is.
 
 use super::before::no_way_back;
-use super::{Call, Cloud, End, Event, Execution, LAG, LEAST_TIME_BACK, pause};
+use super::{Call, CallError, Cloud, End, Event, Execution, LAG, LEAST_TIME_BACK, pause};
 use crate::cause::{Cause, CauseCode};
 use crate::facts::{RolloutState, ServiceDeploymentView, ServiceView};
 use crate::plan::{Marker, OnFailure, ServiceSettings};
@@ -68,6 +68,7 @@ impl<C: Cloud> Execution<'_, C> {
             _ if never.is_some() => Err(never.map(|task| no_way_back(task)).unwrap_or_default()),
             Some(back) => self.return_to(watched, back).await,
         };
+        self.watching_until = 0;
         match back {
             // That look is the evidence; another one could only be older.
             Ok(()) => {
@@ -118,7 +119,14 @@ impl<C: Cloud> Execution<'_, C> {
     async fn go_back(&mut self, watched: &Watched, back: &str) -> Result<(), String> {
         let since = self.cloud.now();
         let deadline = since + LEAST_TIME_BACK.max(self.plan.timeout_seconds * 1000);
-        self.turn_round(watched, back).await?;
+        self.watching_until = deadline;
+        while let Some(passing) = self.turn_round(watched, back).await? {
+            if self.cloud.now() >= deadline {
+                return Err(passing.message);
+            }
+            // Before the next attempt it is looked again whose hands the service is in.
+            self.pause(5_000).await;
+        }
         let mut pushed = false;
         loop {
             let service = self.look().await.map_err(|error| error.message)?;
@@ -155,8 +163,11 @@ impl<C: Cloud> Execution<'_, C> {
                 }
                 if !records.iter().any(ServiceDeploymentView::in_flight) {
                     // ECS has come to rest on something else: it was asked to go back, and did not, or not there.
-                    self.update_to(back).await?;
-                    pushed = true;
+                    match self.update_to(back).await {
+                        Ok(()) => pushed = true,
+                        Err(error) if error.transient => {}
+                        Err(error) => return Err(error.message),
+                    }
                 }
             }
             let now = self.cloud.now();
@@ -171,8 +182,12 @@ impl<C: Cloud> Execution<'_, C> {
         }
     }
 
-    /// Sets the service on its way back, by the gentlest means that works.
-    async fn turn_round(&mut self, watched: &Watched, back: &str) -> Result<(), String> {
+    /// Sets the service on its way back, by the gentlest means that works. Gives the error that keeps it from that and that may pass.
+    async fn turn_round(
+        &mut self,
+        watched: &Watched,
+        back: &str,
+    ) -> Result<Option<CallError>, String> {
         let to = back.to_owned();
         // First the service, then the record: what somebody deployed before that look is in the record by then.
         let service = self.look().await.ok().flatten();
@@ -196,7 +211,7 @@ impl<C: Cloud> Execution<'_, C> {
             let reason = record.and_then(|record| record.reason.as_deref());
             let by = by_ecs(reason.or(primary.and_then(|p| p.reason.as_deref())));
             self.turning(to, by);
-            return Ok(());
+            return Ok(None);
         }
         if let Some(record) = record.filter(|record| record.in_flight()) {
             let call = Call::StopServiceDeployment {
@@ -204,11 +219,15 @@ impl<C: Cloud> Execution<'_, C> {
             };
             if self.ask(call).await.is_ok() {
                 self.turning(to, "StopServiceDeployment");
-                return Ok(());
+                return Ok(None);
             }
         }
         self.turning(to, "UpdateService");
-        self.update_to(back).await
+        match self.update_to(back).await {
+            Ok(()) => Ok(None),
+            Err(error) if error.transient => Ok(Some(error)),
+            Err(error) => Err(error.message),
+        }
     }
 
     fn turning(&mut self, to: String, by: &'static str) {
@@ -216,15 +235,12 @@ impl<C: Cloud> Execution<'_, C> {
         self.say(Event::RollingBack { to, by });
     }
 
-    async fn update_to(&mut self, task_definition: &str) -> Result<(), String> {
+    async fn update_to(&mut self, task_definition: &str) -> Result<(), CallError> {
         let call = Call::UpdateService {
             task_definition: task_definition.to_owned(),
             settings: self.plan.settings_before.clone().unwrap_or_default(),
         };
-        self.ask(call)
-            .await
-            .map(|_| ())
-            .map_err(|error| error.message)
+        self.ask(call).await.map(|_| ())
     }
 
     /// Settings that the plan changed are put back. ECS's own rollback brings back the revision only.
@@ -248,7 +264,8 @@ impl<C: Cloud> Execution<'_, C> {
             return Err(in_other_hands(other));
         }
         // The same revision and other settings: ECS starts no deployment for that.
-        self.update_to(back).await?;
+        let update = self.update_to(back).await;
+        update.map_err(|error| error.message)?;
         for _ in 0..5 {
             let service = self.look().await.map_err(|error| error.message)?;
             if holds(&service) {

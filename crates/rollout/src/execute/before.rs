@@ -74,7 +74,21 @@ impl<'a, C: Cloud> Execution<'a, C> {
         Ok(())
     }
 
+    /// While it runs, and while it is not known whether it does, its own time limit is all that ends the asking.
     async fn run_task(
+        &mut self,
+        task: &BeforeTask,
+        name: &str,
+        command: &[String],
+        task_definition: &str,
+    ) -> Run {
+        self.watching_until = self.cloud.now() + task.timeout_seconds * 1000;
+        let run = self.watch_task(task, name, command, task_definition).await;
+        self.watching_until = 0;
+        run
+    }
+
+    async fn watch_task(
         &mut self,
         task: &BeforeTask,
         name: &str,
@@ -96,17 +110,24 @@ impl<'a, C: Cloud> Execution<'a, C> {
             token: token(task_definition, name),
         };
         let since = self.cloud.now();
+        let mut declined = true;
         let mut view = loop {
-            match self.ask(call.clone()).await {
+            let error = match self.ask(call.clone()).await {
                 Ok(Answer::Task(Some(view))) => break view,
                 Ok(_) => return Run::Failed(failed("ECS started no task")),
-                Err(error) if error.declined => return Run::Failed(failed(&error.message)),
-                // It may have been started. The same token starts no second one, so asking again finds out.
-                Err(error) if self.cloud.now() >= since + LAG => {
-                    return Run::Unknown(failed(&error.message));
-                }
-                Err(_) => self.pause(2_000).await,
+                Err(error) => error,
+            };
+            declined &= error.declined;
+            if declined {
+                return Run::Failed(failed(&error.message));
             }
+            // It may have been started. The same token starts no second one, so asking again finds out.
+            let patient = error.transient && !self.interrupted();
+            let until = if patient { self.watching_until } else { 0 };
+            if self.cloud.now() >= until.max(since + LAG) {
+                return Run::Unknown(failed(&error.message));
+            }
+            self.pause(2_000).await;
         };
         let (arn, id) = (view.arn.clone(), view.id().to_owned());
         self.say(Event::TaskStarted {
@@ -136,7 +157,7 @@ impl<'a, C: Cloud> Execution<'a, C> {
             }
             self.pause((250 * (look + 1)).min(5_000)).await;
             look += 1;
-            match self.ask(Call::Task { arn: arn.clone() }).await {
+            match self.insist(Call::Task { arn: arn.clone() }).await {
                 Ok(Answer::Task(Some(found))) => {
                     view = found;
                     seen_at = self.cloud.now();
@@ -144,6 +165,8 @@ impl<'a, C: Cloud> Execution<'a, C> {
                 // A read that lags, or one that fails for longer than that.
                 Ok(_) if self.cloud.now() < seen_at + LAG => {}
                 Ok(_) => return Run::Unknown(failed("ECS does not know it any more")),
+                // The loop stops it.
+                Err(_) if self.interrupted() => continue,
                 Err(error) => return self.stopped(&arn, task, failed(&error.message)).await,
             }
             self.stream(&task.container, &id, &mut log).await;
@@ -218,18 +241,20 @@ impl<'a, C: Cloud> Execution<'a, C> {
 
     /// Shows what the task has written since the last time.
     async fn stream(&mut self, container: &str, task: &str, output: &mut Output) {
-        let Some((group, stream)) = self.log_stream(container, task) else {
+        let Some(log) = self.log_stream(container, task) else {
             return;
         };
         // Without the permission to read, the exit code still decides.
         while output.readable {
             let call = Call::LogPage {
-                group: group.clone(),
-                stream: stream.clone(),
+                region: log.region.clone(),
+                group: log.group.clone(),
+                stream: log.stream.clone(),
                 token: output.token.clone(),
             };
-            self.count(call.cost());
-            let (lines, token) = match self.cloud.call(call).await {
+            let answer = self.cloud.call(call).await;
+            self.count(1);
+            let (lines, token) = match answer {
                 Ok(Answer::LogPage(lines, token)) => (lines, token),
                 Ok(_) => return,
                 Err(error) => {

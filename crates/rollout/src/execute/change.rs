@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Answer, Call, CallError, Cloud, End, Event, Execution, LAG, PATIENCE, pause, refused};
 use crate::cause::{Cause, CauseCode};
 use crate::facts::{DeploymentView, Millis, RevisionView, ServiceView};
-use crate::plan::{PROVEN_TAG, ServiceSettings, Step};
+use crate::plan::{PROVEN_TAG, RAN_TAG, ServiceSettings, Step};
 use crate::verdict::Watched;
 use crate::words;
 
@@ -59,9 +59,8 @@ impl<C: Cloud> Execution<'_, C> {
                     let call = Call::RegisterTaskDefinition {
                         document: document.clone(),
                     };
-                    if let Answer::Registered(arn) =
-                        self.ask(call).await.map_err(|error| refused(&error))?
-                    {
+                    let answer = self.ask(call).await;
+                    if let Answer::Registered(arn) = answer.map_err(|error| self.unasked(&error))? {
                         self.say(Event::Registered(arn.clone()));
                         self.ended.task_definition = Some(arn.clone());
                         self.claim(&arn).await?;
@@ -125,8 +124,21 @@ impl<C: Cloud> Execution<'_, C> {
     }
 
     async fn guard(&mut self) -> Result<Option<ServiceView>, Cause> {
-        let service = self.describe().await.map_err(|error| refused(&error))?;
+        let service = self.describe().await;
+        let service = service.map_err(|error| self.unasked(&error))?;
         self.hold(service)
+    }
+
+    /// Why the first change is not made.
+    fn unasked(&self, error: &CallError) -> Cause {
+        if self.interrupted() {
+            Cause::new(
+                CauseCode::Interrupted,
+                "interrupted before anything was changed",
+            )
+        } else {
+            refused(error)
+        }
     }
 
     /// Whether the service is still what the plan was made for.
@@ -259,7 +271,7 @@ impl<C: Cloud> Execution<'_, C> {
             tags: BTreeMap::from([(PROVEN_TAG.to_owned(), proof)]),
         };
         for _ in 0..3 {
-            self.count(call.cost());
+            self.count(1);
             match self.cloud.call(call.clone()).await {
                 Err(error) if error.transient => self.pause(1_000).await,
                 Err(error) => {
@@ -279,7 +291,11 @@ impl<C: Cloud> Execution<'_, C> {
         if let Some(arn) = self.ended.task_definition.clone()
             && self.plan.guard.primary_deployment.is_some()
         {
-            let keys = vec![GUARD_TAG.to_owned(), PROVEN_TAG.to_owned()];
+            let mut keys = vec![GUARD_TAG.to_owned(), PROVEN_TAG.to_owned()];
+            if self.ended.end == End::RolledBack {
+                // What ran before it was safe, or was undone.
+                keys.push(RAN_TAG.to_owned());
+            }
             // Nothing depends on it but the patience of others.
             let _ = self.cloud.call(Call::UntagRevision { arn, keys }).await;
             self.count(1);
@@ -300,8 +316,9 @@ impl<C: Cloud> Execution<'_, C> {
         let mut wait = 500;
         let mut declined = true;
         let service = loop {
-            self.count(call.cost());
-            let error = match self.cloud.call(call.clone()).await {
+            let answer = self.cloud.call(call.clone()).await;
+            self.count(call.cost(&answer));
+            let error = match answer {
                 Ok(Answer::Service(service)) => break service,
                 Ok(_) => break None,
                 Err(error) => error,

@@ -87,6 +87,8 @@ pub enum Call {
     },
     /// The end of a log stream.
     LogTail {
+        /// Its region, when the log driver names one.
+        region: Option<String>,
         /// Log group.
         group: String,
         /// Log stream.
@@ -96,6 +98,8 @@ pub enum Call {
     },
     /// A log stream from its beginning, page by page.
     LogPage {
+        /// Its region, when the log driver names one.
+        region: Option<String>,
         /// Log group.
         group: String,
         /// Log stream.
@@ -121,11 +125,29 @@ pub enum Call {
 }
 
 impl Call {
-    /// Requests to AWS that it takes.
-    pub(super) fn cost(&self) -> u64 {
-        match self {
-            Self::Tasks { .. } | Self::ServiceDeployments => 2,
-            Self::Get { .. } => 0,
+    /// Whether it changes nothing, so that whoever is interrupted need not wait for its answer.
+    pub fn reads(&self) -> bool {
+        !matches!(
+            self,
+            Self::RegisterTaskDefinition { .. }
+                | Self::CreateService { .. }
+                | Self::UpdateService { .. }
+                | Self::TagRevision { .. }
+                | Self::UntagRevision { .. }
+                | Self::RunTask { .. }
+                | Self::StopTask { .. }
+                | Self::StopServiceDeployment { .. }
+        )
+    }
+
+    /// Requests to AWS that it took, as far as the answer tells: lists come in pages of 100, and each page is described.
+    pub(super) fn cost(&self, answer: &Result<Answer, CallError>) -> u64 {
+        match (self, answer) {
+            (Self::Get { .. }, _) => 0,
+            (Self::Tasks { .. }, Ok(Answer::Tasks(tasks))) => {
+                2 * (tasks.len() as u64).div_ceil(100).max(1)
+            }
+            (Self::ServiceDeployments, Ok(_)) => 2,
             _ => 1,
         }
     }
@@ -133,6 +155,10 @@ impl Call {
 
 /// The answer to a [`Call`].
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, and the largest is the most frequent"
+)]
 pub enum Answer {
     /// The service, when it is there. Also what CreateService and UpdateService answer.
     Service(Option<ServiceView>),

@@ -10,6 +10,13 @@ use crate::verdict::{Watched, failed_tasks};
 /// Failed tasks that a receipt holds: the first ones, which are the ones that tell.
 const MOST_TASKS: usize = 10;
 
+/// Where a container's output is.
+pub(super) struct LogStream {
+    pub(super) region: Option<String>,
+    pub(super) group: String,
+    pub(super) stream: String,
+}
+
 impl<C: Cloud> Execution<'_, C> {
     /// A better name for the cause where stopped tasks give one, and the last lines of the container at fault.
     pub(super) async fn gather_evidence(&mut self, watched: &Watched, cause: &mut Cause) {
@@ -59,16 +66,18 @@ impl<C: Cloud> Execution<'_, C> {
 
     /// The last lines of a container of a task, with what looks like a secret hidden. Empty where they cannot be read.
     pub(super) async fn log_tail(&mut self, container: &str, task: &str) -> Vec<String> {
-        let Some((group, stream)) = self.log_stream(container, task) else {
+        let Some(log) = self.log_stream(container, task) else {
             return Vec::new();
         };
         let call = Call::LogTail {
-            group,
-            stream,
+            region: log.region,
+            group: log.group,
+            stream: log.stream,
             lines: LOG_LINES,
         };
-        self.count(call.cost());
-        match self.cloud.call(call).await {
+        let answer = self.cloud.call(call).await;
+        self.count(1);
+        match answer {
             Ok(Answer::Log(lines)) => lines
                 .iter()
                 .flat_map(|event| event.lines())
@@ -78,14 +87,18 @@ impl<C: Cloud> Execution<'_, C> {
         }
     }
 
-    /// Group and stream of a container's output: `awslogs-stream-prefix/container/task` (Amazon ECS documentation, "awslogs log driver").
-    pub(super) fn log_stream(&self, container: &str, task: &str) -> Option<(String, String)> {
+    /// Where a container's output is: `awslogs-stream-prefix/container/task` (Amazon ECS documentation, "awslogs log driver").
+    pub(super) fn log_stream(&self, container: &str, task: &str) -> Option<LogStream> {
         let containers = self.document.as_ref()?["containerDefinitions"].as_array()?;
         let options =
             &containers.iter().find(|c| c["name"] == container)?["logConfiguration"]["options"];
         let group = options["awslogs-group"].as_str()?;
         let prefix = options["awslogs-stream-prefix"].as_str()?;
-        Some((group.to_owned(), format!("{prefix}/{container}/{task}")))
+        Some(LogStream {
+            region: options["awslogs-region"].as_str().map(str::to_owned),
+            group: group.to_owned(),
+            stream: format!("{prefix}/{container}/{task}"),
+        })
     }
 
     /// Keeps a failed task for the receipt.

@@ -1,6 +1,6 @@
 //! The watching of a deployment, look by look, until there is a verdict.
 
-use super::{Answer, Call, Cloud, Event, Execution, lost, pause};
+use super::{Answer, Call, Cloud, Event, Execution, pause};
 use crate::cause::{Cause, CauseCode};
 use crate::facts::{DeploymentView, Millis, RolloutState, TaskView};
 use crate::verdict::{Observation, Verdict, Watched, failed_tasks, judge};
@@ -14,9 +14,10 @@ impl<C: Cloud> Execution<'_, C> {
         let mut failed = 0;
         let mut last = None;
         let mut look = 0_u32;
+        self.watching_until = watched.deadline;
         loop {
             look = look.wrapping_add(1);
-            let service = self.look().await.map_err(|error| lost(&error))?;
+            let service = self.look().await.map_err(|error| self.lost(&error))?;
             let own = service
                 .as_ref()
                 .and_then(|s| s.deployments.iter().find(|d| d.id == watched.deployment));
@@ -34,7 +35,7 @@ impl<C: Cloud> Execution<'_, C> {
 
             let expired = self.cloud.now() >= watched.deadline;
             let stopped = if !quiet || more_failed || expired || look.is_multiple_of(3) {
-                self.tasks(false).await.map_err(|error| lost(&error))?
+                self.tasks(false).await.map_err(|error| self.lost(&error))?
             } else {
                 Vec::new()
             };
@@ -63,7 +64,7 @@ impl<C: Cloud> Execution<'_, C> {
             let mut verdict = judge(watched, &observation, now);
             let running;
             if verdict == Verdict::ShowTasks {
-                running = self.tasks(true).await.map_err(|error| lost(&error))?;
+                running = self.tasks(true).await.map_err(|error| self.lost(&error))?;
                 observation.running = Some(&running);
                 verdict = judge(watched, &observation, now);
             }

@@ -8,6 +8,7 @@ mod before;
 mod change;
 mod evidence;
 mod many;
+mod outages;
 mod watch;
 
 use std::cell::{Cell, RefCell};
@@ -46,12 +47,18 @@ struct Script {
     interrupt_at: Option<u64>,
     /// Exit codes of tasks by command; without one a task runs for ever.
     exits: BTreeMap<&'static str, i32>,
+    /// Until then a task runs.
+    runs_until: u64,
     ran: Cell<u32>,
     stopped_task: Cell<bool>,
     /// States of the alarm, one a look; the last is repeated.
     alarms: RefCell<VecDeque<&'static str>>,
     /// Since when the alarm is in its state.
     alarm_since: Option<u64>,
+    /// From when until when no call gets through.
+    outage: (u64, u64),
+    /// So many times there is no room for a task.
+    no_room: Cell<u32>,
     /// Answers of the public address; the last is repeated.
     answers: RefCell<VecDeque<(u16, &'static str)>>,
 }
@@ -59,6 +66,7 @@ struct Script {
 impl Script {
     fn task(&self, command: &[String]) -> TaskView {
         let exit = self.exits.get(command.join(" ").as_str()).copied();
+        let exit = exit.filter(|_| self.now.get() >= self.runs_until);
         let exit = exit.or(self.stopped_task.get().then_some(137));
         TaskView {
             arn: format!("arn:task/{}", command.join("-")),
@@ -129,6 +137,22 @@ impl Cloud for Script {
             Call::Get { url } => format!("Get {url}"),
         };
         self.calls.borrow_mut().push(name.clone());
+        if (self.outage.0..self.outage.1).contains(&self.now.get()) {
+            self.now.set(self.now.get() + 5_000);
+            return Err(CallError {
+                transient: true,
+                declined: false,
+                message: "no connection".into(),
+            });
+        }
+        if name.starts_with("Run ") && self.no_room.get() > 0 {
+            self.no_room.set(self.no_room.get() - 1);
+            return Err(CallError {
+                transient: true,
+                declined: true,
+                message: "RESOURCE:MEMORY".into(),
+            });
+        }
         for (failing, times, transient) in self.failing.borrow_mut().iter_mut() {
             if name.starts_with(*failing) && *times > 0 {
                 *times -= 1;

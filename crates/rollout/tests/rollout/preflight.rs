@@ -6,7 +6,7 @@ use rollout::facts::{BalancerView, DeploymentRules, Facts, RolloutState as State
 use rollout::plan::{
     BeforeTask, Breaker, CapacityProvider, Marker, OnFailure, Plan, ServiceSettings, Step,
 };
-use rollout::preflight::{Answers, FindingSeverity, Seen, TargetGroup, findings, questions};
+use rollout::preflight::{Answers, FindingSeverity, Named, Seen, TargetGroup, findings, questions};
 use serde_json::{Value, json};
 
 use super::{arn, deployment, service};
@@ -81,18 +81,57 @@ fn everything_by_name_is_asked_for_and_no_value() {
             .map(|&name| name.to_owned())
             .collect::<BTreeSet<_>>()
     };
-    assert_eq!(asked.parameters, set(&["/app/a", "/app/b", "plain"]));
-    assert_eq!(
-        asked.secrets,
-        set(&["arn:aws:secretsmanager:eu-central-1:123456789012:secret:d-Ab12Cd"])
-    );
-    assert_eq!(asked.log_groups, set(&["/app"]));
+    let there = |name: &str| Named {
+        name: name.into(),
+        region: Some("eu-central-1".into()),
+        account: Some("123456789012".into()),
+    };
+    let parameters = [Named::here("/app/a"), there("/app/b"), there("plain")];
+    assert_eq!(asked.parameters, parameters.into());
+    let secret = there("arn:aws:secretsmanager:eu-central-1:123456789012:secret:d-Ab12Cd");
+    assert_eq!(asked.secrets, [secret].into());
+    assert_eq!(asked.log_groups, [Named::here("/app")].into());
     assert_eq!(
         asked.roles,
         set(&["arn:aws:iam::123456789012:role/execution"])
     );
     assert_eq!(asked.target_groups, set(&[GROUP]));
     assert_eq!(asked.way_back, Some(arn(1)));
+}
+
+/// A log group may be in another region than the tasks.
+#[test]
+fn a_log_group_is_asked_for_where_it_is() {
+    let mut document = document();
+    let options = &mut document["containerDefinitions"][0]["logConfiguration"]["options"];
+    options["awslogs-region"] = "us-east-1".into();
+    let asked = questions(&document, &facts(), &plan());
+    let group = Named {
+        region: Some("us-east-1".into()),
+        ..Named::here("/app")
+    };
+    assert_eq!(asked.log_groups, [group].into());
+}
+
+#[test]
+fn a_task_before_cannot_have_a_volume_that_is_configured_at_launch() {
+    let mut document = document();
+    document["volumes"] = json!([{"name": "scratch", "configuredAtLaunch": true}]);
+    let mut plan = plan();
+    assert_eq!(
+        codes(&document, &facts(), &plan, &Answers::default()),
+        [""; 0]
+    );
+    plan.steps.insert(
+        0,
+        Step::RunTask {
+            task: BeforeTask::default(),
+        },
+    );
+    assert_eq!(
+        codes(&document, &facts(), &plan, &Answers::default()),
+        ["volume-at-launch"]
+    );
 }
 
 #[test]
@@ -183,8 +222,12 @@ fn a_missing_permission_is_a_note_and_never_stands_in_the_way() {
         alarms: Some(denied()),
         image_platforms: Vec::new(),
     };
-    let found = findings(&document(), &facts(), &plan(), &answers);
-    assert_eq!(found.len(), 8);
+    let facts = Facts {
+        unread: Some("AccessDenied".into()),
+        ..facts()
+    };
+    let found = findings(&document(), &facts, &plan(), &answers);
+    assert_eq!(found.len(), 9);
     assert!(
         found
             .iter()

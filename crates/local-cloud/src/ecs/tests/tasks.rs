@@ -135,3 +135,61 @@ fn a_deleted_revision_goes_when_nothing_uses_it_any_more() {
     // Its number is not used again.
     assert!(world.register("app:3").ends_with("/api:3"));
 }
+
+#[test]
+fn a_task_has_one_address_wherever_it_is_shown() {
+    let mut world = World::new();
+    let group = world.target_group();
+    let answer = world.call(
+        "RegisterTaskDefinition",
+        &json!({
+            "family": "own", "networkMode": "awsvpc", "cpu": "256", "memory": "512", "requiresCompatibilities": ["FARGATE"],
+            "containerDefinitions": [{"name": "app", "image": "app:1", "portMappings": [{"containerPort": 8080}]}],
+        }),
+    );
+    let definition = text(&answer["taskDefinition"]["taskDefinitionArn"]);
+    let network = json!({"awsvpcConfiguration": {"subnets": ["subnet-1", "subnet-2"]}});
+    let balancer = json!({"targetGroupArn": group, "containerName": "app", "containerPort": 8080});
+    let request = json!({
+        "cluster": "main", "serviceName": "own", "taskDefinition": definition, "desiredCount": 3,
+        "launchType": "FARGATE", "networkConfiguration": network, "loadBalancers": [balancer],
+    });
+    world.call("CreateService", &request);
+    world.run_for(10_000);
+    let list = json!({"cluster": "main", "serviceName": "own"});
+    let arns = world.call("ListTasks", &list)["taskArns"].clone();
+    let request = json!({"cluster": "main", "tasks": arns});
+    let tasks = world.call("DescribeTasks", &request)["tasks"].clone();
+    let mut shown: Vec<String> = Vec::new();
+    for task in tasks.as_array().unwrap() {
+        let attachment = &task["attachments"][0];
+        assert_eq!(attachment["status"], "ATTACHED");
+        assert_eq!(
+            attachment["details"][0],
+            json!({"name": "subnetId", "value": "subnet-1"})
+        );
+        let details = attachment["details"].as_array().unwrap().iter();
+        let mut named = details.filter(|detail| detail["name"] == "privateIPv4Address");
+        let address = text(&named.next().unwrap()["value"]);
+        let interface = &task["containers"][0]["networkInterfaces"][0];
+        assert_eq!(interface["attachmentId"], attachment["id"]);
+        assert_eq!(interface["privateIpv4Address"], json!(address));
+        assert!(address.starts_with("127."), "{address}");
+        shown.push(address);
+    }
+    let health = world.ecs.target_health(&group);
+    let mut targets: Vec<String> = health.iter().map(|one| one.address.to_string()).collect();
+    shown.sort();
+    targets.sort();
+    assert_eq!(shown, targets);
+    targets.dedup();
+    assert_eq!(targets.len(), 3, "each has its own");
+
+    // A task without an interface of its own is at this machine's address.
+    let bridge = world.register("app:1");
+    let answer = world.call(
+        "RunTask",
+        &json!({"cluster": "main", "taskDefinition": bridge}),
+    );
+    assert_eq!(answer["tasks"][0]["attachments"], json!([]));
+}
