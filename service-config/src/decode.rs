@@ -43,13 +43,17 @@ impl Context<'_> {
     }
 
     fn wrong_type(&mut self, node: &Node, expected: Expected) {
+        let help = hints::wrong_type(node, expected);
+        self.wrong_type_with_help(node, expected, help);
+    }
+
+    fn wrong_type_with_help(&mut self, node: &Node, expected: Expected, help: Option<String>) {
         let code = if hints::is_unquoted_placeholder(node) {
             "unquoted-placeholder"
         } else {
             "wrong-type"
         };
         let message = format!("expected {}, found {}", expected.name(), node.describe());
-        let help = hints::wrong_type(node, expected);
         self.error_with_help(code, node.name_span(), message, help);
     }
 }
@@ -236,6 +240,7 @@ impl<'a, 'c, 's> Fields<'a, 'c, 's> {
         let (field, name) = &record.members[self.next];
         self.next += 1;
         let value = match self.node.get(name) {
+            Some(node) if self.is_bare_command(field, node) => None,
             Some(node) if self.in_range(field, node) => T::decode(node, self.context),
             Some(_) => None,
             None => T::absent().or_else(|| {
@@ -251,6 +256,20 @@ impl<'a, 'c, 's> Fields<'a, 'c, 's> {
             }),
         };
         value.or_else(T::stand_in)
+    }
+
+    /// Whether a health check's command is one string; tells how its words are divided, which is not the same as for other lists.
+    fn is_bare_command(&mut self, field: &str, node: &Node) -> bool {
+        let Value::String(text) = &node.value else {
+            return false;
+        };
+        if (self.record.name, field) != ("HealthCheck", "command") {
+            return false;
+        }
+        let help = Some(hints::health_check_command(text));
+        self.context
+            .wrong_type_with_help(node, Expected::List, help);
+        true
     }
 
     /// Whether a number is one that ECS takes there; tells it when it is not.

@@ -63,13 +63,44 @@ pub(crate) fn wrong_type(node: &Node, expected: Expected) -> Option<String> {
         (Expected::List, Value::Object(_)) => {
             Some("put square brackets around it: [{ … }]".to_owned())
         }
-        (Expected::List, Value::String(text)) => Some(if showable(text) {
-            format!("write [{text:?}]")
-        } else {
-            "put square brackets around it".to_owned()
+        (Expected::List, Value::String(text)) => Some(match words(text) {
+            Some(words) => format!("write {}", list(&words)),
+            None => {
+                "put square brackets around it, and quotes around each of its entries".to_owned()
+            }
         }),
         _ => None,
     }
+}
+
+/// What to write instead of a health check's command that is one string, or a list without its first word.
+pub(crate) fn health_check_command(text: &str) -> String {
+    if let Some(line) = text.strip_prefix("CMD-SHELL ")
+        && showable(line)
+    {
+        return format!("write {}", list(&["CMD-SHELL", line.trim()]));
+    }
+    let text = text.strip_prefix("CMD ").unwrap_or(text);
+    match words(text) {
+        Some(words) if words == ["NONE"] => "write [\"NONE\"]".to_owned(),
+        Some(words) => format!("write {}", list(&[&["CMD"], &words[..]].concat())),
+        None => {
+            "[\"CMD\", program, argument, …] runs a program without a shell; [\"CMD-SHELL\", line] needs one".to_owned()
+        }
+    }
+}
+
+/// The words of a command line that may be repeated and that needs no shell to be divided.
+fn words(text: &str) -> Option<Vec<&str>> {
+    let shell = |c: char| "\"'\\|&;<>()*?#~`".contains(c);
+    let divided: Vec<&str> = text.split_whitespace().collect();
+    (showable(text) && !divided.is_empty() && (divided.len() == 1 || !text.contains(shell)))
+        .then_some(divided)
+}
+
+fn list(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+    format!("[{}]", quoted.join(", "))
 }
 
 /// What to write instead of a word that is not one of the set.

@@ -116,6 +116,16 @@ pub struct Loaded {
     pub problems: Vec<Diagnostic>,
     /// Files as they should be written, of those that were only accepted in another form.
     pub clean: Vec<Clean>,
+    /// The name of the service, as far as it could be read.
+    name: Option<Name>,
+}
+
+/// The name of a service, where it stands.
+#[derive(Clone, Debug)]
+struct Name {
+    text: String,
+    source: Arc<Source>,
+    span: std::ops::Range<usize>,
 }
 
 /// A file as it should be written. Comments, order and line ends are as they were.
@@ -134,12 +144,15 @@ pub fn load(pipeline: &Path, read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> Loa
         problems: Vec::new(),
         files: Vec::new(),
         clean: Vec::new(),
+        unread: None,
+        name: None,
     };
     let service = loading.service(pipeline);
     let Loading {
         mut problems,
         files,
         clean,
+        name,
         ..
     } = loading;
     for file in &files {
@@ -151,6 +164,35 @@ pub fn load(pipeline: &Path, read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> Loa
         service,
         problems,
         clean,
+        name,
+    }
+}
+
+/// Tells services that have one name: which of them a command means, nobody could say.
+pub fn same_names(loaded: &mut [Loaded]) {
+    let names: Vec<Option<Name>> = loaded.iter().map(|one| one.name.clone()).collect();
+    for (at, one) in loaded.iter_mut().enumerate() {
+        let Some(own) = &names[at] else { continue };
+        let mut others = names.iter().enumerate().filter(|(index, _)| *index != at);
+        let twin =
+            others.find_map(|(_, other)| other.as_ref().filter(|other| other.text == own.text));
+        if let Some(twin) = twin {
+            let place = twin.source.position(twin.span.start);
+            let message = format!(
+                "another service has the name `{}`: {}:{}:{}",
+                own.text,
+                twin.source.path.display(),
+                place.line,
+                place.column
+            );
+            let problem =
+                Diagnostic::error("repeated-service", &own.source, own.span.clone(), message).help(
+                    "rename one; `service` under [environments.NAME] is what the service is called in ECS",
+                );
+            one.problems.push(problem);
+            diagnostic::sort(&mut one.problems);
+            one.service = None;
+        }
     }
 }
 
@@ -159,6 +201,10 @@ struct Loading<'a> {
     problems: Vec<Diagnostic>,
     files: Vec<File>,
     clean: Vec<Clean>,
+    /// Why the file that was asked for last could not be read.
+    unread: Option<io::ErrorKind>,
+    /// The name of the service, where it stands.
+    name: Option<Name>,
 }
 
 impl Loading<'_> {
@@ -180,6 +226,7 @@ impl Loading<'_> {
         };
         let pipeline_file = File { source, root };
         self.files.push(pipeline_file.clone());
+        self.name = name_of(&pipeline_file);
         let newer = newer_members(&pipeline_file.root);
         let pipeline = decode_file::<Pipeline>(&pipeline_file, &newer, &mut self.problems);
         if let Some(pipeline) = &pipeline {
@@ -267,8 +314,11 @@ impl Loading<'_> {
         let path = folder.join(relative);
         let before = self.problems.len();
         let Some((source, encoding)) = self.source(&path) else {
-            // Said again where a person can mend it.
-            if let Some(problem) = self.problems.get_mut(before) {
+            // Of a file that is not there, the place is where it is named; of one that is no text, the file.
+            let missing = self.unread == Some(io::ErrorKind::NotFound);
+            if let Some(problem) = self.problems.get_mut(before)
+                && (missing || self.unread.is_some() && named.is_some())
+            {
                 *problem = pipeline_file.error(
                     "unreadable-file",
                     &["service", "task-definition"],
@@ -290,8 +340,9 @@ impl Loading<'_> {
     }
 
     fn source(&mut self, path: &Path) -> Option<(Arc<Source>, text::Encoding)> {
-        let message = match (self.read)(path).map(text::decode) {
-            Ok(Some((text, encoding))) => {
+        self.unread = None;
+        let (message, before) = match (self.read)(path).map(|bytes| text::decode(&bytes)) {
+            Ok(Ok((text, encoding))) => {
                 let source = Arc::new(Source::new(path, text));
                 if encoding != text::Encoding::Plain {
                     let message = "the file is not plain UTF-8 (byte order mark or UTF-16); it is read as if it were";
@@ -305,13 +356,43 @@ impl Loading<'_> {
                 }
                 return Some((source, encoding));
             }
-            Ok(None) => format!("{} is not UTF-8 text", path.display()),
-            Err(error) => format!("{} cannot be read: {error}", path.display()),
+            Ok(Err(text::NotText { before, byte })) => {
+                let message = match byte {
+                    Some((offset, byte)) => format!(
+                        "{} is not UTF-8 text: byte {byte:#04x} at offset {offset}",
+                        path.display()
+                    ),
+                    None => format!("{} begins as UTF-16 text and is none", path.display()),
+                };
+                (message, before)
+            }
+            Err(error) => {
+                self.unread = Some(error.kind());
+                let message = format!("{} cannot be read: {error}", path.display());
+                (message, String::new())
+            }
         };
-        let source = Arc::new(Source::new(path, ""));
-        self.problems
-            .push(Diagnostic::error("unreadable-file", &source, 0..0, message));
+        let end = before.len();
+        let source = Arc::new(Source::new(path, before));
+        self.problems.push(Diagnostic::error(
+            "unreadable-file",
+            &source,
+            end..end,
+            message,
+        ));
         None
+    }
+}
+
+fn name_of(file: &File) -> Option<Name> {
+    let node = file.root.at(&["service", "name"])?;
+    match &node.value {
+        Value::String(text) if !text.is_empty() => Some(Name {
+            text: text.clone(),
+            source: Arc::clone(&file.source),
+            span: node.span.clone(),
+        }),
+        _ => None,
     }
 }
 

@@ -22,7 +22,7 @@ const fn range(record: &'static str, field: &'static str, least: i64, most: i64)
     }
 }
 
-/// From the ECS API reference (the record's own page), and the definition of HTTP for the status.
+/// From the ECS API reference (the record's own page), and the definition of HTTP for the status. For `maximumPercent` it names no upper end; what is above is a slip.
 pub(crate) const RANGES: &[Range] = &[
     range("HealthCheck", "interval", 5, 300),
     range("HealthCheck", "timeout", 2, 60),
@@ -34,6 +34,8 @@ pub(crate) const RANGES: &[Range] = &[
     range("LinuxParameters", "swappiness", 0, 100),
     range("EphemeralStorage", "size_in_gi_b", 21, 200),
     range("AfterCheck", "status", 100, 599),
+    range("DeploySection", "minimum_healthy_percent", 0, 100),
+    range("DeploySection", "maximum_percent", 100, 10_000),
 ];
 
 /// The range of a field; none when its type says all.

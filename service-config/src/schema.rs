@@ -92,7 +92,7 @@ fn everything_optional(schema: &mut Value, prefix: &str) {
 /// Numbers that have a range of their own.
 fn ranges(schema: &mut Schema) {
     for range in RANGES {
-        let naming = if range.record == "AfterCheck" {
+        let naming = if matches!(range.record, "AfterCheck" | "DeploySection") {
             Naming::Kebab
         } else {
             Naming::Camel

@@ -10,26 +10,53 @@ pub(crate) enum Encoding {
     Utf16,
 }
 
-/// The text, and how it was written; none when it is no Unicode text.
-pub(crate) fn decode(bytes: Vec<u8>) -> Option<(String, Encoding)> {
+/// Why bytes are no Unicode text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NotText {
+    /// The text up to there.
+    pub before: String,
+    /// The byte that is none of a text, and its offset in the file; none for what begins as UTF-16.
+    pub byte: Option<(usize, u8)>,
+}
+
+/// The text, and how it was written.
+pub(crate) fn decode(bytes: &[u8]) -> Result<(String, Encoding), NotText> {
     let (text, encoding) = one_mark_less(bytes)?;
     // Tools that add a mark to a file that has one leave two.
     let text = match encoding {
         Encoding::Plain => text,
         _ => text.trim_start_matches('\u{feff}').to_owned(),
     };
-    Some((text, encoding))
+    Ok((text, encoding))
 }
 
-fn one_mark_less(bytes: Vec<u8>) -> Option<(String, Encoding)> {
-    match bytes.as_slice() {
+fn one_mark_less(bytes: &[u8]) -> Result<(String, Encoding), NotText> {
+    match bytes {
         [0xEF, 0xBB, 0xBF, rest @ ..] => {
-            let text = std::str::from_utf8(rest).ok()?;
-            Some((text.to_owned(), Encoding::Utf8Mark))
+            Ok((utf8(rest, bytes.len() - rest.len())?, Encoding::Utf8Mark))
         }
-        [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes),
-        [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes),
-        _ => Some((String::from_utf8(bytes).ok()?, Encoding::Plain)),
+        [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes).ok_or_else(no_utf16),
+        [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes).ok_or_else(no_utf16),
+        _ => Ok((utf8(bytes, 0)?, Encoding::Plain)),
+    }
+}
+
+/// The text of bytes that begin so far into the file.
+fn utf8(bytes: &[u8], offset: usize) -> Result<String, NotText> {
+    let text = str::from_utf8(bytes).map_err(|error| {
+        let (before, rest) = bytes.split_at(error.valid_up_to());
+        NotText {
+            before: String::from_utf8_lossy(before).into_owned(),
+            byte: rest.first().map(|byte| (offset + before.len(), *byte)),
+        }
+    })?;
+    Ok(text.to_owned())
+}
+
+fn no_utf16() -> NotText {
+    NotText {
+        before: String::new(),
+        byte: None,
     }
 }
 
@@ -69,9 +96,14 @@ mod tests {
             (utf16([0xFF, 0xFE], u16::to_le_bytes), Encoding::Utf16),
             (utf16([0xFE, 0xFF], u16::to_be_bytes), Encoding::Utf16),
         ] {
-            assert_eq!(decode(bytes), Some((text.to_owned(), encoding)));
+            assert_eq!(decode(&bytes), Ok((text.to_owned(), encoding)));
         }
-        assert_eq!(decode(vec![0xFF, 0xFE, 0x00]), None);
-        assert_eq!(decode(vec![0x80]), None);
+        assert_eq!(decode(&[0xFF, 0xFE, 0x00]), Err(no_utf16()));
+        let broken = decode(b"\xEF\xBB\xBF{\n\x80}");
+        let expected = NotText {
+            before: "{\n".to_owned(),
+            byte: Some((5, 0x80)),
+        };
+        assert_eq!(broken, Err(expected));
     }
 }

@@ -141,12 +141,23 @@ pub(crate) fn parse_toml(source: &Arc<Source>, problems: &mut Vec<Diagnostic>) -
         let span = 0..source.text.len();
         return Some(from_toml_table(table.get_ref(), span));
     }
+    let mut last: Option<(Range<usize>, String)> = None;
     for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        let message = error.message().trim_end().to_owned();
+        // A row of the same wrong characters is one mistake.
+        let again = last.as_ref().is_some_and(|(before, said)| {
+            *said == message && span.start <= before.end.max(before.start + 1)
+        });
+        last = Some((span.clone(), message.clone()));
+        if again {
+            continue;
+        }
         problems.push(Diagnostic::error(
             "toml-syntax",
             source,
-            error.span().unwrap_or(0..0),
-            format!("this is not TOML: {}", error.message().trim_end()),
+            span,
+            format!("this is not TOML: {message}"),
         ));
     }
     None

@@ -1,9 +1,11 @@
 """Holds the AWS on this machine against botocore's own model of AWS: every operation that it answers is called, and every answer may hold only what
 the model has, of the types that the model says. What is not called here must be an operation that it does not have."""
 
+import hashlib
 import json
 import struct
 import sys
+import urllib.request
 import xml.etree.ElementTree as ElementTree
 
 import boto3
@@ -185,7 +187,9 @@ def until(look, what):
 
 def the_registry():
     repository = "team/model"
-    ecr.create_repository(repositoryName=repository, tags=[{"Key": "a", "Value": "b"}])
+    ecr.create_repository(
+        repositoryName=repository, tags=[{"Key": "a", "Value": "b"}], encryptionConfiguration={"encryptionType": "KMS"},
+    )
     arn = ecr.describe_repositories(repositoryNames=[repository])["repositories"][0]["repositoryArn"]
     ecr.tag_resource(resourceArn=arn, tags=[{"Key": "c", "Value": "d"}])
     ecr.list_tags_for_resource(resourceArn=arn)
@@ -203,7 +207,22 @@ def the_registry():
     ecr.get_authorization_token()
     ecr.describe_images(repositoryName="longshore/api")
     images = ecr.list_images(repositoryName="longshore/api")["imageIds"]
-    ecr.batch_get_image(repositoryName="longshore/api", imageIds=images[:1] + [{"imageTag": "none"}])
+    got = ecr.batch_get_image(repositoryName="longshore/api", imageIds=images[:1] + [{"imageTag": "none"}])["images"][0]
+    manifest, digest = got["imageManifest"], images[0]["imageDigest"]
+    ecr.put_image(repositoryName="longshore/api", imageManifest=manifest, imageTag="again")
+    fails(ecr.put_image, "ImageAlreadyExistsException", repositoryName="longshore/api", imageManifest=manifest, imageTag="again")
+    fails(ecr.describe_image_scan_findings, "ScanNotFoundException", repositoryName="longshore/api", imageId={"imageDigest": digest})
+    parts = json.loads(manifest)
+    if "layers" not in parts:
+        first = [{"imageDigest": parts["manifests"][0]["digest"]}]
+        inner = ecr.batch_get_image(repositoryName="longshore/api", imageIds=first)["images"][0]
+        parts = json.loads(inner["imageManifest"])
+    layer = parts["layers"][0]["digest"]
+    ecr.batch_check_layer_availability(repositoryName="longshore/api", layerDigests=[layer, "sha256:" + 64 * "0", "x"])
+    address = ecr.get_download_url_for_layer(repositoryName="longshore/api", layerDigest=layer)["downloadUrl"]
+    with urllib.request.urlopen(address) as answer:
+        if "sha256:" + hashlib.sha256(answer.read()).hexdigest() != layer:
+            problems.append("get_download_url_for_layer: other bytes lie there")
     ecr.batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": "none"}])
     ecr.delete_repository(repositoryName=repository)
     fails(ecr.describe_images, "RepositoryNotFoundException", repositoryName=repository)
@@ -352,6 +371,12 @@ def alarms_and_balancers():
     health = elbv2.describe_target_health(TargetGroupArn=group["TargetGroupArn"])["TargetHealthDescriptions"]
     if [target["TargetHealth"]["State"] for target in health] != ["healthy", "healthy"]:
         problems.append(f"describe_target_health: {health}")
+    listed = ecs.list_tasks(cluster="local", serviceName="api")["taskArns"]
+    tasks = ecs.describe_tasks(cluster="local", tasks=listed)["tasks"]
+    details = [detail for task in tasks for detail in task["attachments"][0]["details"]]
+    addresses = {detail["value"] for detail in details if detail["name"] == "privateIPv4Address"}
+    if len(addresses) != 2 or addresses != {target["Target"]["Id"] for target in health}:
+        problems.append(f"targets are not where their tasks are: {health}, {details}")
     scaling.describe_scalable_targets(ServiceNamespace="ecs")
     scaling.describe_scaling_policies(ServiceNamespace="ecs")
     fails(boto3.client("autoscaling", config=CONFIG).describe_auto_scaling_groups, "InvalidAction")
@@ -365,7 +390,17 @@ def containers():
     image = running["containerDefinitions"][0]["image"]
     ecs.create_cluster(clusterName="model", tags=[{"key": "a", "value": "b"}])
     ecs.list_clusters()
-    ecs.describe_clusters(clusters=["model", "none"], include=["TAGS"])
+    ecs.put_cluster_capacity_providers(
+        cluster="model", capacityProviders=["FARGATE", "FARGATE_SPOT"],
+        defaultCapacityProviderStrategy=[{"capacityProvider": "FARGATE_SPOT", "weight": 1}],
+    )
+    ecs.update_cluster(cluster="model", settings=[{"name": "containerInsights", "value": "enabled"}])
+    ecs.update_cluster_settings(cluster="model", settings=[{"name": "containerInsights", "value": "disabled"}])
+    ecs.describe_clusters(clusters=["model", "none"], include=["TAGS", "SETTINGS", "CONFIGURATIONS", "STATISTICS"])
+    ecs.describe_capacity_providers(capacityProviders=["FARGATE", "none"])
+    ecs.list_container_instances(cluster="model")
+    ecs.put_account_setting(name="containerInsights", value="disabled")
+    ecs.list_account_settings(effectiveSettings=True)
     container = {
         "name": "app", "image": image, "memory": 128, "essential": True, "command": ["-h"],
         "environment": [{"name": "PORT", "value": "8080"}], "stopTimeout": 2,

@@ -3,14 +3,14 @@
 use longshore_tests::{Project, skip_without};
 use nix::sys::signal::Signal;
 
-use crate::one_at_a_time;
+use crate::beside_others;
 
 #[test]
 fn an_interrupt_in_the_middle_of_a_rollout_rolls_back() {
     if skip_without("go", "version") {
         return;
     }
-    let _guard = one_at_a_time();
+    let _guard = beside_others();
     let project = Project::example();
     let good = project.deploy(&[]).expect(0).json();
     let deploying = project.start_deploy(&["--variable", "LOG_LEVEL=warn"]);
@@ -27,7 +27,7 @@ fn after_a_death_in_the_middle_the_next_run_converges() {
     if skip_without("go", "version") {
         return;
     }
-    let _guard = one_at_a_time();
+    let _guard = beside_others();
     let project = Project::example();
     project.deploy(&[]).expect(0);
     let change = ["--variable", "LOG_LEVEL=warn"];

@@ -7,7 +7,7 @@ use longshore_tests::{Project, get, skip_without};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::{one_at_a_time, url};
+use crate::{beside_others, url};
 
 fn status(project: &Project) -> Value {
     let run = project.run(&["status", "--format", "json"]);
@@ -31,7 +31,7 @@ fn logs_are_followed_into_the_tasks_that_begin_later() {
     if skip_without("go", "version") {
         return;
     }
-    let _guard = one_at_a_time();
+    let _guard = beside_others();
     let project = Project::example();
     let url = url(&project.deploy(&[]).expect(0).json());
     let before = tasks(&project);
@@ -84,11 +84,19 @@ fn logs_are_followed_into_the_tasks_that_begin_later() {
     let text = project.run(&["logs", "--task", gone]).expect(0).stdout;
     assert_eq!(text.lines().count(), own.lines().count());
     let none = project.run(&["logs", "--task", "0123456789abcdef0123456789abcdef"]);
-    let none = none.expect(0);
-    assert!(
-        none.stdout.is_empty() && none.stderr.contains("no lines"),
-        "{none:?}"
-    );
+    let none = none.expect(2);
+    assert!(none.stderr.contains("no task"), "{none:?}");
+    // What `logs` prints of an ID is enough; who misses a name is told which there are.
+    let short = project.run(&["logs", "--task", &gone[..8]]).expect(0);
+    assert_eq!(short.stdout, text);
+    let none = project.run(&["logs", "--task", "nonsense"]).expect(2);
+    assert!(none.stderr.contains(gone.as_str()), "{none:?}");
+    let none = project.run(&["logs", "--container", "nope"]).expect(2);
+    assert!(none.stderr.contains("these do: api"), "{none:?}");
+    let none = project.run(&["local", "logs", "nope"]).expect(2);
+    assert!(none.stderr.contains("there are: /local/api"), "{none:?}");
+    let none = project.run(&["local", "events", "nope"]).expect(2);
+    assert!(none.stderr.contains("there are: api"), "{none:?}");
 }
 
 #[test]
@@ -96,11 +104,12 @@ fn status_tells_of_a_rollout_and_of_a_failure() {
     if skip_without("go", "version") {
         return;
     }
-    let _guard = one_at_a_time();
+    let _guard = beside_others();
     let project = Project::example();
     let good = project.deploy(&[]).expect(0).json();
     let at_rest = status(&project);
     assert_eq!(at_rest["inFlight"], Value::Null);
+    assert_eq!(at_rest["lastFailure"], Value::Null);
     assert_eq!(at_rest["failedTasks"], serde_json::json!([]));
 
     let deploying = project.start_deploy(&["--variable", "API_FAULT=hang"]);
@@ -134,6 +143,14 @@ fn status_tells_of_a_rollout_and_of_a_failure() {
     assert_eq!(after["taskDefinition"], good["taskDefinition"]);
     assert_eq!(after["inFlight"], Value::Null);
     assert_eq!(after["runningCount"], 2);
+    // What went wrong last is still told, though ECS no longer lists the deployment.
+    let last = &after["lastFailure"];
+    assert_eq!(last["taskDefinition"], receipt["taskDefinition"]);
+    assert_eq!(last["status"], "ROLLBACK_SUCCESSFUL", "{after:#}");
+    assert_eq!(after["failedTasks"][0]["code"], "health-check", "{after:#}");
+    let text = project.run(&["status"]).expect(0).stdout;
+    assert!(text.contains("api:2 ROLLBACK_SUCCESSFUL"), "{text}");
+    assert!(text.contains("[health-check]"), "{text}");
 
     // The command that a person is told to run next shows the last words of a task that failed.
     let next = receipt["next"].as_array().unwrap();
@@ -149,7 +166,7 @@ fn a_deployment_in_flight_is_waited_for_or_replaced() {
     if skip_without("go", "version") {
         return;
     }
-    let _guard = one_at_a_time();
+    let _guard = beside_others();
     let project = Project::example();
     project.deploy(&[]).expect(0);
 

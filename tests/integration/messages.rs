@@ -107,6 +107,42 @@ fn three_mistakes_are_three_places_and_exit_code_two() {
 }
 
 #[test]
+fn two_services_of_one_name_are_refused_by_every_command_that_takes_one() {
+    let project = Project::example();
+    std::fs::create_dir(project.path("copy")).unwrap();
+    for file in ["pipeline.toml", "task-definition.json"] {
+        std::fs::copy(
+            project.path(&format!("api/{file}")),
+            project.path(&format!("copy/{file}")),
+        )
+        .unwrap();
+    }
+    for command in [
+        &["check"][..],
+        &["deploy", "--service", "api"],
+        &["rollback", "--service", "api"],
+        &["status", "--service", "api"],
+        &["render", "--service", "api"],
+    ] {
+        let run = project.run(command).expect(2);
+        for place in ["api/pipeline.toml:5:8", "copy/pipeline.toml:5:8"] {
+            assert!(run.stderr.contains(place), "{command:?}: {}", run.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_port_that_is_none_is_bad_input() {
+    let project = Project::example();
+    let output = project
+        .command(&["local", "status"])
+        .env("LONGSHORE_LOCAL_PORT", "abc")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
 fn an_unknown_environment_is_answered_with_the_known_ones() {
     let project = Project::example();
     let run = project.run(&["deploy", "--env", "prod"]).expect(2);
@@ -313,6 +349,11 @@ fn answer_aws(mut stream: std::net::TcpStream, uri: &str) -> String {
              </GetCallerIdentityResult></GetCallerIdentityResponse>"
                 .to_owned(),
         ),
+        // The service is looked at before anything is built for it.
+        "DescribeServices" => (
+            "application/x-amz-json-1.1",
+            serde_json::json!({"services": [{"serviceName": "api", "status": "ACTIVE"}], "failures": []}).to_string(),
+        ),
         "DescribeRepositories" => (
             "application/x-amz-json-1.1",
             serde_json::json!({"repositories": [{"repositoryName": "longshore/api", "repositoryUri": uri}]}).to_string(),
@@ -362,10 +403,23 @@ fn lines_move_on_a_terminal_only() {
         assert!(output.status.success(), "{output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    let moving = run(&[]);
+    let moving = run(&[("COLUMNS", "40")]);
     assert!(moving.contains('\u{1b}'), "{moving:?}");
     assert!(moving.contains("s in all"), "{moving:?}");
-    for variable in [("CI", "true"), ("NO_COLOR", "1"), ("TERM", "dumb")] {
+    // A frame that is wider than its terminal wraps, and stays.
+    for frame in moving.split(['\r', '\n']) {
+        let frame = frame.trim_start_matches("\u{1b}[2K");
+        assert!(
+            !frame.contains("in all") || frame.chars().count() <= 40,
+            "{frame:?}"
+        );
+    }
+    for variable in [
+        ("COLUMNS", "20"),
+        ("CI", "true"),
+        ("NO_COLOR", "1"),
+        ("TERM", "dumb"),
+    ] {
         let plain = run(&[variable]);
         assert!(!plain.contains('\u{1b}'), "{variable:?}: {plain:?}");
         assert!(plain.contains("go build ./cmd/server"), "{plain:?}");

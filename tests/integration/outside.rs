@@ -3,7 +3,7 @@
 use longshore_tests::{Project, skip_without};
 use serde_json::json;
 
-use crate::{one_at_a_time, seconds_to_verdict};
+use crate::{beside_others, seconds_to_verdict};
 
 const PIPELINE: &str = "api/pipeline.toml";
 const CHANGE: [&str; 2] = ["--variable", "LOG_LEVEL=warn"];
@@ -36,7 +36,7 @@ fn no_room_is_waited_for_and_named_when_the_time_is_over() {
     if skip_without("go", "version") {
         return;
     }
-    let _guard = one_at_a_time();
+    let _guard = beside_others();
     let (project, good) = without_breaker();
     let fault = no_room(&project);
 
@@ -85,7 +85,7 @@ fn an_alarm_ends_a_release_during_the_rollout_and_in_the_bake_time() {
     if skip_without("go", "version") {
         return;
     }
-    let _guard = one_at_a_time();
+    let _guard = beside_others();
     let (project, good) = without_breaker();
     let failed = |run: &longshore_tests::Run, name: &str| {
         let receipt = run.json();

@@ -3,7 +3,7 @@
 use longshore_tests::{Project, skip_without};
 use nix::sys::signal::Signal;
 
-use crate::{commit, one_at_a_time, seconds_to_verdict, url, valid};
+use crate::{beside_others, commit, seconds_to_verdict, url, valid};
 
 const PIPELINE: &str = "api/pipeline.toml";
 const RECEIPT: &str = include_str!("../../schemas/receipt.schema.json");
@@ -19,7 +19,7 @@ fn a_release_with_all_that_stands_around_it() {
     if skip_without("go", "version") {
         return;
     }
-    let _guard = one_at_a_time();
+    let _guard = beside_others();
     let project = Project::example();
     add(
         &project,
@@ -103,7 +103,7 @@ fn a_crash_after_a_healthy_rollout_is_seen_in_the_bake_time() {
     if skip_without("go", "version") {
         return;
     }
-    let _guard = one_at_a_time();
+    let _guard = beside_others();
     let project = Project::example();
     add(&project, "bake = \"20s\"");
     let good = project.deploy(&[]).expect(0).json();
@@ -124,7 +124,7 @@ fn all_that_is_missing_is_said_at_once_and_before_any_change() {
     if skip_without("go", "version") {
         return;
     }
-    let _guard = one_at_a_time();
+    let _guard = beside_others();
     let project = Project::example();
     let good = project.deploy(&[]).expect(0).json();
     project.edit(
@@ -160,7 +160,7 @@ fn an_interrupt_stops_the_task_before_and_a_second_one_says_what_is_left() {
     if skip_without("go", "version") {
         return;
     }
-    let _guard = one_at_a_time();
+    let _guard = beside_others();
     let project = Project::example();
     project.deploy(&[]).expect(0);
     add(
@@ -192,7 +192,7 @@ fn of_two_runs_at_once_one_is_refused_before_any_change() {
     if skip_without("go", "version") {
         return;
     }
-    let _guard = one_at_a_time();
+    let _guard = beside_others();
     let project = Project::example();
     project.deploy(&[]).expect(0);
     // Both plan before either changes anything: both wait in the same task before.

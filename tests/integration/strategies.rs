@@ -4,7 +4,7 @@ use longshore_tests::{Load, Project, skip_without};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::{commit, one_at_a_time, seconds_to_verdict, url};
+use crate::{beside_others, commit, one_at_a_time, seconds_to_verdict, url};
 
 /// A project whose service runs, and is from now on deployed in this way. At the quick pace a minute of a stage lasts six seconds.
 fn deployed_by(configuration: &Value) -> (Project, Value) {
@@ -107,7 +107,7 @@ fn a_canary_that_dies_takes_its_release_back() {
     if skip_without("go", "version") {
         return;
     }
-    let _guard = one_at_a_time();
+    let _guard = beside_others();
     let canary = json!({"canaryPercent": 10, "canaryBakeTimeInMinutes": 2});
     let (project, first) =
         deployed_by(&json!({"strategy": "CANARY", "canaryConfiguration": canary}));

@@ -83,6 +83,9 @@ impl Cloud {
             };
             return if self.create.is_some() {
                 Ok(())
+            } else if self.embedded {
+                // Without infrastructure code: the first deployment makes it.
+                Err(self.no_service())
             } else {
                 Err(refused(refusal.to_string(), None))
             };
@@ -100,15 +103,17 @@ impl Cloud {
     /// The service as ECS has it; one that is not there is refused, with the way to have it.
     pub async fn live_service(&self) -> anyhow::Result<ServiceView> {
         let view = self.aws.service(&self.cluster, &self.service).await?;
-        view.ok_or_else(|| {
-            refused(
-                format!(
-                    "there is no service `{}` in cluster `{}`",
-                    self.service, self.cluster
-                ),
-                Some("`cargo xtask deploy` deploys it"),
-            )
-        })
+        view.ok_or_else(|| self.no_service())
+    }
+
+    fn no_service(&self) -> anyhow::Error {
+        refused(
+            format!(
+                "there is no service `{}` in cluster `{}`",
+                self.service, self.cluster
+            ),
+            Some("`cargo xtask deploy` deploys it"),
+        )
     }
 
     /// What the revisions of these rollouts are known by. One that was deleted since is left out.
@@ -165,6 +170,9 @@ pub async fn open(
     let provisioned = instance.provision(&provision).await?;
     if let Some(postgres) = &provisioned.postgres {
         ui.line(&format!("PostgreSQL: {postgres}"));
+    }
+    if let Some(note) = local::other_port(&options, &instance) {
+        ui.line(&note);
     }
     let mut cloud = connect(service, settings, Some(&instance)).await?;
     cloud.url = cloud.url.or(provisioned.url);

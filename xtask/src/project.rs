@@ -10,6 +10,10 @@ use xshell::{Shell, cmd};
 use crate::commands::current_dir;
 use crate::exit::{bad_input, refused};
 use crate::sources;
+use crate::ui;
+
+/// What stands for commit and branch outside a git repository.
+pub const UNVERSIONED: &str = "unversioned";
 
 /// The repository.
 pub struct Project {
@@ -68,7 +72,7 @@ impl Project {
                     "{} is a git repository, but git cannot read it: {why}",
                     top.display()
                 ),
-                Some("mend that first: the image is named after the commit"),
+                Some("fix that first: the image is named after the commit"),
             ));
         }
         Ok(Self { root: here, shell })
@@ -100,6 +104,24 @@ impl Project {
     /// All services of the repository as far as they can be read, with what was found.
     pub fn services(&self) -> anyhow::Result<Vec<Loaded>> {
         Ok(review::load(&self.pipelines()?))
+    }
+
+    /// The service that is meant, to be released: what `check` warns of is said, and stops nothing.
+    pub fn service_to_release(&self, name: Option<&str>) -> anyhow::Result<Service> {
+        let service = self.service(name)?;
+        let own = |one: &Loaded| {
+            let folder = one.service.as_ref().map(|one| &one.folder);
+            folder == Some(&service.folder)
+        };
+        for loaded in self.services()?.iter().filter(|one| own(one)) {
+            let mut warnings = loaded.problems.clone();
+            warnings.retain(|problem| problem.severity == Severity::Warning);
+            let lines = diagnostic::render(&warnings, diagnostic::Format::Concise, false);
+            if !lines.is_empty() {
+                ui::say(lines.trim_end());
+            }
+        }
+        Ok(service)
     }
 
     /// The one service that is meant: the named one, the only one, or the one whose folder this is.
@@ -134,7 +156,7 @@ impl Project {
             crate::report::problems(&problems, diagnostic::Format::Full);
             let count = crate::report::count(problems.len(), "problem");
             return Err(bad_input(format!(
-                "{count} to mend before anything is built"
+                "{count} to fix before anything is built"
             )));
         }
         Err(match name {
@@ -161,7 +183,7 @@ impl Project {
                 .quiet()
                 .ignore_stderr()
                 .read()
-                .unwrap_or_else(|_| "unversioned".to_owned())
+                .unwrap_or_else(|_| UNVERSIONED.to_owned())
         })
     }
 
@@ -174,7 +196,7 @@ impl Project {
             .read();
         let Ok(head) = head else {
             return Commit {
-                name: "unversioned".to_owned(),
+                name: UNVERSIONED.to_owned(),
                 dirty: false,
             };
         };

@@ -1,14 +1,17 @@
 //! What a person sees while a command runs: one moving line on a terminal (stage, how far it is, how long it and the whole have
 //! taken) under the lines of what is done; plain lines everywhere else. All of it on standard error.
 
+mod screen;
+
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use rollout::receipt::Stage;
+use screen::Screen;
 
 /// Prints a line on standard error. A closed standard error stops nothing.
 pub fn say(line: &str) {
@@ -78,7 +81,8 @@ impl Ui {
     /// Begins a stage; the one before it ends, if it was not ended.
     pub fn stage(&mut self, name: &'static str, text: &str) {
         self.close("ended");
-        let bar = self.moves.then(|| moving_line(name, text, self.since));
+        let screen = screen().filter(|_| self.moves);
+        let bar = screen.map(|screen| moving_line(screen, name, text, self.since));
         if bar.is_none() {
             say(&format!("{name:>8}  {text}"));
         }
@@ -168,9 +172,9 @@ impl Ui {
         self.close(result);
     }
 
-    /// The stages so far; the one under way counts as ended.
+    /// The stages of a run that is over. One that is still under way is the one that failed.
     pub fn stages(&mut self) -> Vec<Stage> {
-        self.close("ended");
+        self.close("FAILED");
         std::mem::take(&mut self.stages)
     }
 
@@ -190,6 +194,17 @@ impl Ui {
     }
 }
 
+/// What an error leaves open has failed.
+impl Drop for Ui {
+    fn drop(&mut self) {
+        self.close("FAILED");
+    }
+}
+
+fn screen() -> Option<Screen> {
+    Screen::find(std::env::var("COLUMNS").ok().as_deref())
+}
+
 /// Whether lines may move: on a terminal that can, and that a person watches.
 fn moves(terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> bool {
     let value = |name| variable(name).filter(|value| !value.is_empty());
@@ -199,8 +214,10 @@ fn moves(terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> bool {
 }
 
 /// The line that moves: stage, how far it is, how long it has taken, how long the whole has.
-fn moving_line(name: &'static str, text: &str, since: Instant) -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
+fn moving_line(screen: Screen, name: &'static str, text: &str, since: Instant) -> ProgressBar {
+    // Twenty times a second at most, as indicatif draws on terminals.
+    let target = ProgressDrawTarget::term_like_with_hz(Box::new(screen), 20);
+    let bar = ProgressBar::with_draw_target(None, target);
     let template = "{spinner} {prefix:>6}  {wide_msg} {times}";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.tick_chars("-\\|/ ").with_key(

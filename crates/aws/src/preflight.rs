@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rollout::facts::AlarmView;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use rollout::facts::{AlarmView, Millis};
 use rollout::preflight::{Answers, Named, Questions, Seen, TargetGroup};
 use roxmltree::{Document, Node};
 use serde_json::{Value, json};
@@ -241,6 +243,7 @@ impl Aws {
                 name: first(alarm, "AlarmName").unwrap_or_default(),
                 state: first(alarm, "StateValue").unwrap_or_default(),
                 reason: first(alarm, "StateReason").unwrap_or_default(),
+                since: since(alarm),
             })
             .collect())
     }
@@ -284,6 +287,14 @@ where
 {
     let answers = futures_util::future::join_all(all.iter().map(ask)).await;
     all.iter().map(name).zip(answers).collect()
+}
+
+/// Since when an alarm is in its state. Older answers have no `StateTransitionedTimestamp`, and the other one also moves when the same state is found again.
+fn since(alarm: Node<'_, '_>) -> Option<Millis> {
+    let text = first(alarm, "StateTransitionedTimestamp")
+        .or_else(|| first(alarm, "StateUpdatedTimestamp"))?;
+    let at = DateTime::from_str(&text, Format::DateTimeWithOffset).ok()?;
+    Millis::try_from(at.to_millis().ok()?).ok()
 }
 
 /// Text of the first element of that name, whatever its namespace.

@@ -187,6 +187,7 @@ pub(crate) fn task(task: &Task) -> TaskView {
             .iter()
             .map(|container| ContainerView {
                 name: text(container.name()),
+                image: container.image().map(str::to_owned),
                 image_digest: container.image_digest().map(str::to_owned),
                 exit_code: container.exit_code(),
                 health: container

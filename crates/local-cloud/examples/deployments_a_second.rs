@@ -7,10 +7,13 @@
 //! One in five cannot start its tasks and is rolled back. The first figure is of the model alone: the update, all that happens, and the service deployment's status at the end.
 //! The second is with a client that asks for the service every 15 seconds of virtual time, as the waiters of AWS's SDKs do; most of that time goes into the answers, each of
 //! which has up to a hundred events in it. Seconds are those that this process had on a processor.
+//!
+//! With two numbers as arguments it does so many deployments of the one kind and of the other, however long they take: for a tool that counts instructions.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use local_cloud::View;
 use local_cloud::ecs::{Ecs, Pace, Settings, TargetGroup};
 use local_cloud::task::{Effect, Millis, Report, StartFailure, TaskSpec};
 use serde_json::{Value, json};
@@ -20,19 +23,31 @@ const MEASURED_S: f64 = 5.0;
 const DEPLOYMENTS: u32 = 20;
 
 fn main() {
-    measure("the model alone", 600_000, World::status);
-    measure("with a client that looks", 15_000, World::rollout_state);
+    let numbers = std::env::args().skip(1);
+    let mut numbers = numbers.map(|text| text.parse().expect("a number of deployments"));
+    let (alone, watched) = (numbers.next(), numbers.next());
+    measure("the model alone", 600_000, World::status, alone);
+    measure(
+        "with a client that looks",
+        15_000,
+        World::rollout_state,
+        watched,
+    );
 }
 
 /// Looks at a deployment: whether it is over, and then whether it was rolled back.
 type Look = fn(&mut World) -> Option<bool>;
 
-/// Deploys for a while and looks every `poll` milliseconds of virtual time.
-fn measure(what: &str, poll: Millis, look: Look) {
+/// Deploys for a while, or `number` times, and looks every `poll` milliseconds of virtual time.
+fn measure(what: &str, poll: Millis, look: Look, number: Option<u32>) {
     let began = on_processor();
     let (mut deployments, mut rolled_back, mut polls) = (0_u32, 0_u32, 0_u32);
     let mut seed = 0;
-    while on_processor() - began < MEASURED_S {
+    let enough = |deployments: u32| match number {
+        Some(number) => deployments >= number,
+        None => on_processor() - began >= MEASURED_S,
+    };
+    while !enough(deployments) {
         seed += 1;
         let mut world = World::new(seed);
         for number in 0..DEPLOYMENTS {
@@ -45,6 +60,9 @@ fn measure(what: &str, poll: Millis, look: Look) {
         }
     }
     let seconds = on_processor() - began;
+    if deployments == 0 {
+        return;
+    }
     println!(
         "{what}: {:.0} deployments a second ({deployments} in {seconds:.1} s, {rolled_back} of them rolled back; {:.1} looks at each)",
         f64::from(deployments) / seconds,
@@ -110,7 +128,7 @@ impl World {
         world
     }
 
-    fn call(&mut self, operation: &str, request: &Value) -> Value {
+    fn call(&mut self, operation: &str, request: &Value) -> View {
         let caller = "arn:aws:iam::123456789012:user/bench";
         let answer = self.ecs.apply(operation, request, caller, self.now);
         self.carry_out();
@@ -126,7 +144,8 @@ impl World {
                 "containerDefinitions": [{"name": "app", "image": image, "portMappings": [{"containerPort": 8080}]}],
             }),
         );
-        answer["taskDefinition"]["taskDefinitionArn"].clone()
+        let arn = answer.pointer("/taskDefinition/taskDefinitionArn");
+        arn.cloned().unwrap_or_default()
     }
 
     fn deploy(&mut self, broken: bool) {
@@ -141,15 +160,15 @@ impl World {
     fn rollout_state(&mut self) -> Option<bool> {
         let request = json!({"cluster": "main", "services": ["api"]});
         let answer = self.call("DescribeServices", &request);
-        let service = &answer["services"][0];
-        let over = service["deployments"][0]["rolloutState"] == "COMPLETED";
-        over.then(|| service["taskDefinition"] != self.wanted)
+        let rollout = answer.pointer("/services/0/deployments/0/rolloutState");
+        let over = rollout? == "COMPLETED";
+        over.then(|| answer.pointer("/services/0/taskDefinition") != Some(&self.wanted))
     }
 
     fn status(&mut self) -> Option<bool> {
         let request = json!({"cluster": "main", "service": "api", "maxResults": 1});
         let answer = self.call("ListServiceDeployments", &request);
-        match answer["serviceDeployments"][0]["status"].as_str() {
+        match answer.pointer("/serviceDeployments/0/status")?.as_str() {
             Some("SUCCESSFUL") => Some(false),
             Some("ROLLBACK_SUCCESSFUL") => Some(true),
             _ => None,

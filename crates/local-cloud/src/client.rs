@@ -126,9 +126,11 @@ pub fn start(options: &Options) -> Result<(Instance, Started), Error> {
             if let Ok(Some(instance)) = find(&home) {
                 return Ok((instance, Started::AlreadyRunning));
             }
+            let said = last_lines(&log_path(&home), begin);
             return Err(Error::Died {
                 status: status.to_string(),
-                said: last_lines(&log_path(&home), begin),
+                // It is said as an error once more.
+                said: said.strip_prefix("error: ").unwrap_or(&said).to_owned(),
                 log: log_path(&home),
             });
         }

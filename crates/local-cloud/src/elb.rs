@@ -12,7 +12,7 @@ use crate::place::Place;
 
 mod attributes;
 
-/// The address of everything here.
+/// The address of the balancers.
 const HOST: &str = "127.0.0.1";
 
 /// What is asked about.
@@ -244,7 +244,7 @@ fn target(target: &TargetHealth) -> Value {
         health["Description"] = description.into();
     }
     json!({
-        "Target": {"Id": HOST, "Port": target.port},
+        "Target": {"Id": target.address, "Port": target.port},
         "HealthCheckPort": target.port.to_string(),
         "TargetHealth": health,
     })

@@ -32,3 +32,6 @@ pub mod ssm;
 mod sts;
 pub mod task;
 mod value_from;
+mod view;
+
+pub use view::View;

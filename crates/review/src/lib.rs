@@ -60,7 +60,9 @@ pub fn load(pipelines: &[PathBuf]) -> Vec<Loaded> {
         let folder = path.parent().unwrap_or(Path::new(""));
         service_config::load(path, &|file| read_file(folder, file))
     };
-    pipelines.iter().map(load).collect()
+    let mut loaded: Vec<Loaded> = pipelines.iter().map(load).collect();
+    service_config::same_names(&mut loaded);
+    loaded
 }
 
 /// The documents of one service, one for each environment.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::facts::TaskView;
+use crate::facts::{ContainerView, TaskView};
 
 /// What kind of failure it was.
 #[derive(
@@ -90,6 +90,16 @@ impl CauseCode {
 }
 
 impl Cause {
+    /// Whether trying again mends it, by its kind or by ECS's words: a registry that is busy, a network that answers late. It says nothing about the version.
+    pub fn waits(&self) -> bool {
+        let of_start = matches!(
+            self.code,
+            CauseCode::ImagePull | CauseCode::Secret | CauseCode::CannotStart
+        );
+        let words = self.message.to_ascii_lowercase();
+        self.code.waits() || of_start && PASSING.iter().any(|passing| words.contains(passing))
+    }
+
     /// A cause without a container.
     pub fn new(code: CauseCode, message: impl Into<String>) -> Self {
         Self {
@@ -103,20 +113,33 @@ impl Cause {
     }
 }
 
-/// How many stopped tasks of one kind make a verdict before ECS has made its own.
-///
-/// What cannot mend itself (no such image, no such secret, no such program) is given one more try; a crash or a failed health check may be a slow
-/// dependency and is given what the smallest circuit breaker gives: three.
-pub(crate) fn enough(code: CauseCode, count: usize) -> bool {
-    match code {
-        _ if code.waits() => false,
-        CauseCode::ImagePull | CauseCode::Secret | CauseCode::CannotStart => count >= 2,
-        _ => count >= 3,
-    }
-}
+/// What ECS, Docker and the registries say of faults that pass, in lower case (Amazon ECS documentation, "Stopped tasks error messages", "CannotPullContainer task errors").
+const PASSING: [&str; 16] = [
+    "throttl",
+    "rate exceeded",
+    "too many requests",
+    "toomanyrequests",
+    "i/o timeout",
+    "handshake timeout",
+    "deadline exceeded",
+    "request canceled",
+    "connection reset",
+    "unexpected eof",
+    "dockertimeouterror",
+    "internal server error",
+    "service unavailable",
+    "bad gateway",
+    "gateway timeout",
+    "no space left on device",
+];
 
 /// Names why a stopped task failed. `None` when its end was wanted: scaled in, replaced, stopped by a person.
 pub fn classify(task: &TaskView) -> Option<Cause> {
+    classify_for(task, None)
+}
+
+/// As [`classify`], where it is known which container is deployed: of several that ended, that is the likelier one to have ended first.
+pub fn classify_for(task: &TaskView, deployed: Option<&str>) -> Option<Cause> {
     if task.last_status != "STOPPED" {
         return None;
     }
@@ -151,6 +174,10 @@ pub fn classify(task: &TaskView) -> Option<Cause> {
                 "Capacity is unavailable",
                 "capacity is unavailable",
                 "unable to place",
+                "network interface",
+                "Network Interface",
+                "InsufficientFreeAddresses",
+                "RESOURCE:",
             ],
         ),
         (CauseCode::OutOfMemory, &["OutOfMemory"]),
@@ -185,12 +212,7 @@ pub fn classify(task: &TaskView) -> Option<Cause> {
     }
     match task.stop_code.as_deref() {
         Some("EssentialContainerExited") => {
-            let container = task
-                .containers
-                .iter()
-                .find(|c| c.exit_code.is_some_and(|code| code != 0));
-            let container =
-                container.or_else(|| task.containers.iter().find(|c| c.exit_code.is_some()));
+            let container = first_to_end(task, deployed);
             let exit_code = container.and_then(|c| c.exit_code);
             let message = match (container, exit_code) {
                 (Some(container), Some(code)) => {
@@ -212,10 +234,20 @@ pub fn classify(task: &TaskView) -> Option<Cause> {
     }
 }
 
+/// The container whose end took the task down. ECS does not say which; the others were told to stop then: 143, or 137 for those that did not listen.
+fn first_to_end<'a>(task: &'a TaskView, deployed: Option<&str>) -> Option<&'a ContainerView> {
+    let ended = || task.containers.iter().filter(|c| c.exit_code.is_some());
+    let own = |code: &i32| ![0, 137, 143].contains(code);
+    ended()
+        .find(|c| c.exit_code.as_ref().is_some_and(own))
+        .or_else(|| ended().find(|c| Some(c.name.as_str()) == deployed))
+        .or_else(|| ended().find(|c| c.exit_code != Some(0)))
+        .or_else(|| ended().next())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::ContainerView;
 
     fn stopped(code: &str, reason: &str, container: Option<(i32, &str)>) -> TaskView {
         let container = container.map(|(exit_code, reason)| ContainerView {
@@ -343,5 +375,56 @@ mod tests {
             (cause.container.as_deref(), cause.exit_code),
             (Some("app"), Some(3))
         );
+    }
+
+    #[test]
+    fn the_container_that_ended_first_is_named() {
+        let task = |ends: &[(&str, i32)]| TaskView {
+            containers: ends
+                .iter()
+                .map(|(name, code)| ContainerView {
+                    name: (*name).to_owned(),
+                    exit_code: Some(*code),
+                    ..ContainerView::default()
+                })
+                .collect(),
+            ..stopped("EssentialContainerExited", "…", None)
+        };
+        for (ends, expected) in [
+            // The other one was told to stop then.
+            (&[("sidecar", 143), ("app", 0)][..], "app"),
+            (&[("sidecar", 137), ("app", 0)], "app"),
+            (&[("sidecar", 0), ("app", 137)], "app"),
+            (&[("app", 143), ("sidecar", 1)], "sidecar"),
+            (&[("proxy", 0), ("sidecar", 143)], "sidecar"),
+        ] {
+            let cause = classify_for(&task(ends), Some("app")).unwrap();
+            assert_eq!(cause.container.as_deref(), Some(expected), "{ends:?}");
+        }
+    }
+
+    #[test]
+    fn what_passes_says_nothing_about_the_version() {
+        let waits = |code, reason| classify(&stopped(code, reason, None)).unwrap().waits();
+        for reason in [
+            "CannotPullContainerError: pull image manifest has been retried 7 time(s): failed to resolve ref r: failed to do request: dial tcp 10.0.0.1:443: i/o timeout",
+            "CannotPullContainerError: toomanyrequests: Rate exceeded",
+            "ResourceInitializationError: unable to pull secrets or registry auth: ThrottlingException: Rate exceeded",
+            "DockerTimeoutError: Could not transition to started; timed out after waiting 3m0s",
+            "Timeout waiting for network interface provisioning to complete.",
+            "Unexpected EC2 error while attempting to Create Network Interface in subnet 'subnet-1': InsufficientFreeAddressesInSubnet",
+        ] {
+            assert!(waits("TaskFailedToStart", reason), "{reason}");
+        }
+        for reason in [
+            "CannotPullContainerError: r@sha256:00: not found",
+            "ResourceInitializationError: unable to pull secrets: AccessDeniedException",
+            "CannotStartContainerError: exec: \"/app\": no such file or directory",
+        ] {
+            assert!(!waits("TaskFailedToStart", reason), "{reason}");
+        }
+        // A program may say what it wants.
+        let exit = stopped("EssentialContainerExited", "i/o timeout", Some((1, "")));
+        assert!(!classify(&exit).unwrap().waits());
     }
 }

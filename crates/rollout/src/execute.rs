@@ -43,6 +43,10 @@ const BUDGET: usize = 120;
 /// Moments that a timeline holds at most, and the tasks and events that are kept beside it.
 const MOST_MOMENTS: usize = 200;
 
+/// What is said of a release that no task has shown to work.
+const NONE_RAN: &str =
+    "the service wants no tasks (its desired count is 0): none of this release has run";
+
 /// Carries out a plan, and tells what happens on the way.
 pub async fn execute<C: Cloud>(plan: &Plan, cloud: &C, tell: &mut dyn FnMut(Event)) -> Ended {
     let mut execution = Execution {
@@ -52,6 +56,8 @@ pub async fn execute<C: Cloud>(plan: &Plan, cloud: &C, tell: &mut dyn FnMut(Even
         document: None,
         told: BTreeSet::new(),
         failed: BTreeSet::new(),
+        failed_at: None,
+        empty: false,
         reasons: BTreeSet::new(),
         progress: String::new(),
         stage: None,
@@ -85,6 +91,10 @@ struct Execution<'a, C> {
     told: BTreeSet<(Millis, String)>,
     /// Tasks whose failure was told, by ARN.
     failed: BTreeSet<String>,
+    /// When the last of these was seen.
+    failed_at: Option<Millis>,
+    /// Whether the service wanted no tasks when its deployment was done.
+    empty: bool,
     /// The reasons that were told, each once in full.
     reasons: BTreeSet<String>,
     /// The progress that was told last.
@@ -146,6 +156,10 @@ impl<C: Cloud> Execution<'_, C> {
         match result {
             Ok(()) => {
                 self.ended.end = End::Succeeded;
+                if self.empty {
+                    self.ended.none_ran = true;
+                    self.say(Event::Note(NONE_RAN.to_owned()));
+                }
                 self.keep_proof(&watched.task_definition).await;
                 self.ended.live = Some(watched.task_definition);
                 self.say(Event::Succeeded);

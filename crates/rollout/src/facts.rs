@@ -104,6 +104,8 @@ pub struct AlarmView {
     pub state: String,
     /// AWS's words about the state.
     pub reason: String,
+    /// Since when it is in that state, by AWS's clock; none when AWS left it out.
+    pub since: Option<Millis>,
 }
 
 impl ServiceView {
@@ -238,7 +240,9 @@ impl TaskView {
 pub struct ContainerView {
     /// Its name.
     pub name: String,
-    /// Digest of the image that it really runs.
+    /// The image as the task definition names it.
+    pub image: Option<String>,
+    /// Digest of the image that it really runs. ECS leaves it out for some registries, and before the container runs.
     pub image_digest: Option<String>,
     /// Exit code, when it has ended.
     pub exit_code: Option<i32>,

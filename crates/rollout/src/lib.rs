@@ -12,5 +12,6 @@ pub mod plan;
 pub mod preflight;
 pub mod receipt;
 pub mod tail;
+mod threshold;
 pub mod verdict;
 pub mod words;

@@ -2,6 +2,7 @@
 
 mod make;
 mod proof;
+mod ran;
 mod settings;
 mod told;
 
@@ -13,6 +14,8 @@ use serde_json::Value;
 
 pub use make::{Refusal, Wanted, deploy, rollback};
 pub(crate) use proof::PROVEN_TAG;
+pub(crate) use ran::RAN_TAG;
+pub use ran::{InTheWay, in_the_way, since};
 pub use settings::{Breaker, ServiceSettings};
 
 use crate::cause::{Cause, CauseCode};
@@ -137,12 +140,18 @@ impl ExpectedImage {
     }
 
     /// That a running task's container does not run this image; none when it does.
+    ///
+    /// Where ECS does not tell the digest, the name that the container was started by does: a reference by digest stands for nothing else.
     pub(crate) fn mismatch(&self, task: &TaskView) -> Option<Cause> {
         let container = task
             .containers
             .iter()
             .find(|container| container.name == self.container);
-        let digest = container.and_then(|container| container.image_digest.as_deref());
+        let digest = container.and_then(|container| {
+            let named = || container.image.as_deref()?.split_once('@');
+            let told = container.image_digest.as_deref();
+            told.or_else(|| named().map(|(_, digest)| digest))
+        });
         (digest != Some(self.digest())).then(|| {
             Cause::new(
                 CauseCode::WrongImage,

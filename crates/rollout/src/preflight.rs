@@ -108,10 +108,11 @@ pub fn findings(document: &Value, facts: &Facts, plan: &Plan, answers: &Answers)
     let mut found = Vec::new();
     existence(answers, &mut found);
     alarms(plan, answers, &mut found);
-    architecture(document, answers, &mut found);
+    architecture(document, facts.service.as_ref(), answers, &mut found);
     if let Some(service) = &facts.service {
         agreement(document, service, answers, &mut found);
         guards(service, plan, &mut found);
+        room(service, plan, &mut found);
     }
     way_back(plan, answers, &mut found);
     volumes(document, plan, &mut found);
@@ -211,10 +212,19 @@ fn alarms(plan: &Plan, answers: &Answers, found: &mut Vec<Finding>) {
 }
 
 /// Whether the image can run on the machines that the task definition asks for.
-fn architecture(document: &Value, answers: &Answers, found: &mut Vec<Finding>) {
-    let wanted = document["runtimePlatform"]["cpuArchitecture"]
-        .as_str()
-        .unwrap_or("X86_64");
+///
+/// Without `runtimePlatform` Fargate takes X86_64; elsewhere the task runs on whatever machine there is (ECS API, `RuntimePlatform`; Amazon ECS documentation, "ARM workloads").
+fn architecture(
+    document: &Value,
+    service: Option<&ServiceView>,
+    answers: &Answers,
+    found: &mut Vec<Finding>,
+) {
+    let named = document["runtimePlatform"]["cpuArchitecture"].as_str();
+    let default = on_fargate(document, service).then_some("X86_64");
+    let Some(wanted) = named.or(default) else {
+        return;
+    };
     let fits = |platform: &String| platform.ends_with("/arm64") == (wanted == "ARM64");
     let platforms = &answers.image_platforms;
     if !platforms.is_empty() && !platforms.iter().any(fits) {
@@ -226,6 +236,21 @@ fn architecture(document: &Value, answers: &Answers, found: &mut Vec<Finding>) {
             ),
             "change `build.platform` in pipeline.toml, or the task definition",
         ));
+    }
+}
+
+/// Whether the tasks run on Fargate: the service says so, or, where there is none yet, the task definition.
+fn on_fargate(document: &Value, service: Option<&ServiceView>) -> bool {
+    let placement = service.map(|service| &service.placement);
+    let providers = placement.map_or(&[][..], |placement| &placement.capacity_providers);
+    let launch = placement.and_then(|placement| placement.launch_type.as_deref());
+    match (launch, providers.first()) {
+        (Some(launch), _) => launch == "FARGATE",
+        (None, Some(provider)) => provider.name.starts_with("FARGATE"),
+        (None, None) => {
+            let fits = document["requiresCompatibilities"].as_array();
+            fits.is_some_and(|fits| fits.iter().all(|one| one == "FARGATE") && !fits.is_empty())
+        }
     }
 }
 
@@ -278,15 +303,9 @@ fn agreement(document: &Value, service: &ServiceView, answers: &Answers, found: 
                         "make a target group of the target type `ip`",
                     ));
                 }
-                let Some(balancer) = service
-                    .balancers
-                    .iter()
-                    .find(|b| b.target_group_arn == *arn)
-                else {
-                    continue;
-                };
                 let port = group.health_port.parse::<u64>().ok();
-                let known = ports_of(document, &balancer.container).unwrap_or_default();
+                // A task has one address: the health may be another container's to tell.
+                let known = all_ports(document);
                 if let Some(port) = port
                     && awsvpc
                     && !known.contains(&port)
@@ -294,8 +313,7 @@ fn agreement(document: &Value, service: &ServiceView, answers: &Answers, found: 
                     found.push(error(
                         "health-port",
                         format!(
-                            "target group `{name}` checks the health at port {port}; container `{}` has {known:?}",
-                            balancer.container
+                            "target group `{name}` checks the health at port {port}; the task's containers have {known:?}"
                         ),
                         "set the health check's port to `traffic-port`, or map that port",
                     ));
@@ -315,6 +333,48 @@ fn ports_of(document: &Value, container: &str) -> Option<Vec<u64>> {
             .filter_map(|mapping| mapping["containerPort"].as_u64())
             .collect(),
     )
+}
+
+/// The ports of all containers.
+fn all_ports(document: &Value) -> Vec<u64> {
+    let containers = document["containerDefinitions"].as_array();
+    let names = containers
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one["name"].as_str());
+    let ports = names.filter_map(|name| ports_of(document, name));
+    ports.flatten().collect()
+}
+
+/// Whether the percentages leave room for a rolling update: one task more than are wanted, or one less (Amazon ECS documentation, "Deployment configuration").
+fn room(service: &ServiceView, plan: &Plan, found: &mut Vec<Finding>) {
+    let starts = plan.steps.iter().find_map(|step| match step {
+        Step::UpdateService { settings, .. } => Some(settings),
+        _ => None,
+    });
+    let Some(settings) = starts.filter(|_| service.rules.rolling()) else {
+        return;
+    };
+    let rules = &service.rules;
+    let minimum = settings
+        .minimum_healthy_percent
+        .or(rules.minimum_healthy_percent);
+    let maximum = settings.maximum_percent.or(rules.maximum_percent);
+    let (minimum, maximum) = (
+        u64::from(minimum.unwrap_or(100)),
+        u64::from(maximum.unwrap_or(200)),
+    );
+    let desired = u64::from(service.desired_count);
+    let (fewest, most) = ((desired * minimum).div_ceil(100), desired * maximum / 100);
+    if desired > 0 && fewest >= desired && most <= desired {
+        found.push(error(
+            "no-room-to-deploy",
+            format!(
+                "of {desired} tasks none may stop (minimum-healthy-percent {minimum}) and none may be added (maximum-percent {maximum}): a rolling update can never begin"
+            ),
+            "set `maximum-percent = 200` under [deploy], or `minimum-healthy-percent` lower",
+        ));
+    }
 }
 
 /// Whether what is meant to protect the service can do so.

@@ -3,11 +3,12 @@
 //! It is bound to the deployment that UpdateService answered with. A service that merely looks stable proves nothing: ECS may have gone back to the old revision in the
 //! meantime, and then everything is steady and nothing was deployed.
 
-use crate::cause::{Cause, CauseCode, classify, enough};
+use crate::cause::{Cause, CauseCode, classify_for};
 use crate::facts::{
     DeploymentView, Millis, RolloutState, ServiceDeploymentView, ServiceView, TaskView,
 };
 use crate::plan::ExpectedImage;
+use crate::threshold::{Scale, enough};
 
 /// The deployment that is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Watched {
     pub image: Option<ExpectedImage>,
     /// When it was started.
     pub since: Millis,
+    /// When it was created, by AWS's clock; 0 when AWS left that out.
+    pub created_at: Millis,
     /// When it counts as failed.
     pub deadline: Millis,
     /// Whether a read has shown it yet: reads may lag behind the write.
@@ -43,6 +46,8 @@ pub struct Observation<'a> {
     pub running: Option<&'a [TaskView]>,
     /// ECS's record of this deployment, if it was looked at.
     pub record: Option<&'a ServiceDeploymentView>,
+    /// Whether no task of the deployment has been seen to fail for minutes, by the clock of whoever looks.
+    pub calm: bool,
 }
 
 /// The verdict.
@@ -85,7 +90,11 @@ pub fn judge(watched: &Watched, seen: &Observation<'_>, now: Millis) -> Verdict 
         return Verdict::Failed(ended_by_ecs(watched, own, seen));
     }
     // Also of a deployment that ECS calls complete: one healthy moment is enough for that, and a crash loop has many.
-    if let Some(cause) = failing(watched, seen.stopped) {
+    let scale = Scale {
+        desired: service.desired_count,
+        some_run: own.running_count > 0,
+    };
+    if let Some(cause) = failing(watched, seen.stopped, scale) {
         return Verdict::Failed(cause);
     }
     let verdict = if own.rollout_state == Some(RolloutState::Completed) {
@@ -204,7 +213,8 @@ fn completed(
     if let Some(cause) = wrong {
         return Verdict::Failed(cause);
     }
-    if !outlived(watched, &own_tasks, seen.stopped, now) {
+    // The times of tasks are by AWS's clock. Where this machine's is behind that, calm is enough.
+    if !seen.calm && !outlived(watched, &own_tasks, seen.stopped, now) {
         return Verdict::Going;
     }
     Verdict::Succeeded
@@ -214,10 +224,10 @@ fn completed(
 ///
 /// A crash loop has many healthy moments, and one of them is enough for ECS to call a deployment complete.
 fn outlived(watched: &Watched, running: &[&TaskView], stopped: &[TaskView], now: Millis) -> bool {
-    let failed = failed_tasks(&watched.deployment, stopped);
+    let failed = failed_tasks(watched, stopped);
     let lived = failed
         .iter()
-        .filter(|(_, cause)| !cause.code.waits())
+        .filter(|(_, cause)| !cause.waits())
         .filter_map(|(task, _)| task.stopped_at?.checked_sub(task.started_at?))
         .max();
     let Some(lived) = lived else {
@@ -229,57 +239,58 @@ fn outlived(watched: &Watched, running: &[&TaskView], stopped: &[TaskView], now:
 
 /// The failures of this deployment's own tasks, oldest first.
 fn failures<'a>(watched: &'a Watched, stopped: &'a [TaskView]) -> Vec<Cause> {
-    let own = failed_tasks(&watched.deployment, stopped);
+    let own = failed_tasks(watched, stopped);
     own.into_iter().map(|(_, cause)| cause).collect()
 }
 
 /// The tasks of a deployment that failed, oldest first, and why.
-pub fn failed_tasks<'a>(deployment: &str, stopped: &'a [TaskView]) -> Vec<(&'a TaskView, Cause)> {
+pub fn failed_tasks<'a>(watched: &Watched, stopped: &'a [TaskView]) -> Vec<(&'a TaskView, Cause)> {
+    let container = watched.image.as_ref().map(|image| image.container.as_str());
     let mut own: Vec<(&TaskView, Cause)> = stopped
         .iter()
-        .filter(|task| task.started_by == deployment)
-        .filter_map(|task| Some((task, classify(task)?)))
+        .filter(|task| task.started_by == watched.deployment)
+        .filter_map(|task| Some((task, classify_for(task, container)?)))
         .collect();
     own.sort_by_key(|(task, _)| task.stopped_at);
     own
 }
 
 /// Enough tasks failed in one way to know the end, whatever ECS still counts.
-fn failing(watched: &Watched, stopped: &[TaskView]) -> Option<Cause> {
+fn failing(watched: &Watched, stopped: &[TaskView], scale: Scale) -> Option<Cause> {
     let failures = failures(watched, stopped);
     let first = failures.iter().find(|cause| {
-        let alike = failures
-            .iter()
-            .filter(|other| other.code == cause.code)
-            .count();
-        enough(cause.code, alike)
+        let alike = failures.iter().filter(|other| like(cause, other)).count();
+        enough(cause, alike, scale)
     })?;
-    let alike = failures
-        .iter()
-        .filter(|other| other.code == first.code)
-        .count();
+    let alike = failures.iter().filter(|other| like(first, other)).count();
     let mut cause = first.clone();
     cause.message = format!("{} ({alike} tasks so far)", cause.message);
     Some(cause)
 }
 
+/// Whether two failures count as one kind: what passes by itself does not add to what does not, nor an end with 0 to a crash.
+fn like(one: &Cause, other: &Cause) -> bool {
+    let kind = |cause: &Cause| (cause.code, cause.waits(), cause.exit_code == Some(0));
+    kind(one) == kind(other)
+}
+
 fn best_evidence(watched: &Watched, seen: &Observation<'_>) -> Option<Cause> {
     // What the version is not to blame for is the last thing to name.
     let mut failures = failures(watched, seen.stopped);
-    failures.sort_by_key(|cause| cause.code.waits());
+    failures.sort_by_key(Cause::waits);
     failures.into_iter().next()
 }
 
-/// ECS's own words that a task of the service found no room, since the deployment began.
+/// ECS's own words that a task of the service found no room, since the deployment began. Both times are by AWS's clock, which need not be this machine's.
 fn no_room(watched: &Watched, seen: &Observation<'_>) -> Option<Cause> {
     let event = seen.service?.events.iter().find(|event| {
-        event.at >= watched.since && event.message.contains("unable to place a task")
+        event.at >= watched.created_at && event.message.contains("unable to place a task")
     })?;
     Some(Cause::new(CauseCode::Capacity, event.message.clone()))
 }
 
 fn late(watched: &Watched, own: &DeploymentView, seen: &Observation<'_>) -> Cause {
-    let waited = (watched.deadline - watched.since) / 1000;
+    let waited = watched.deadline.saturating_sub(watched.since) / 1000;
     if let Some(mut cause) = best_evidence(watched, seen) {
         cause.message = format!("not done after {waited} s; {}", cause.message);
         return cause;

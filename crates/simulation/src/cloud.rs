@@ -385,6 +385,7 @@ impl<'a> Connection<'a> {
                         name,
                         state: world.alarm_state().to_owned(),
                         reason: "Threshold Crossed".to_owned(),
+                        since: world.alarm_at.filter(|at| *at <= world.now),
                     })
                     .collect(),
             ),

@@ -173,6 +173,7 @@ pub(crate) fn task_view(task: &Value) -> TaskView {
         stopped_at: task.get("stoppedAt").map(millis),
         containers: list(&task["containers"])
             .map(|container| ContainerView {
+                image: optional(&container["image"]),
                 name: text(&container["name"]),
                 image_digest: optional(&container["imageDigest"]),
                 exit_code: container["exitCode"]

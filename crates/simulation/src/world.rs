@@ -192,7 +192,7 @@ impl World {
     pub(crate) fn apply(&mut self, operation: &str, request: &Value) -> Result<Value, ApiError> {
         let answer = self.ecs.apply(operation, request, CALLER, self.now);
         self.carry_out();
-        answer
+        answer.map(Value::from)
     }
 
     /// Which state of the model this is.

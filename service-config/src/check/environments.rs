@@ -27,6 +27,17 @@ pub(super) fn check(pipeline: &Pipeline, look: &mut Look<'_>) {
                 "",
             );
         }
+        if let Some(region) = look.text(&place("region"))
+            && !region.is_empty()
+            && !is_region(region)
+        {
+            look.error(
+                "not-a-region",
+                &place("region"),
+                format!("{region:?} is not the name of an AWS region"),
+                "such as eu-central-1, us-gov-west-1",
+            );
+        }
         for member in ["cpu", "memory"] {
             if let Some(size) = look.text(&place(member))
                 && !is_size(size)
@@ -51,6 +62,18 @@ pub(super) fn check(pipeline: &Pipeline, look: &mut Look<'_>) {
             }
         }
     }
+}
+
+/// `eu-central-1`, `us-gov-west-1`: words and a number, joined by `-` (AWS General Reference, "Regional endpoints"). Which there are changes.
+fn is_region(region: &str) -> bool {
+    let mut parts = region.rsplit('-');
+    let number = parts.next().unwrap_or_default();
+    let words: Vec<&str> = parts.collect();
+    let word = |word: &&str| word.len() >= 2 && word.bytes().all(|b| b.is_ascii_lowercase());
+    words.len() >= 2
+        && words.iter().all(word)
+        && (1..=2).contains(&number.len())
+        && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn variables(name: &str, environment: &Environment, look: &mut Look<'_>) {
@@ -142,5 +165,28 @@ fn alarms(name: &str, environment: &Environment, look: &mut Look<'_>) {
             "the environment has alarms and no `region`: they would be looked for wherever the credentials point",
             "add region = \"eu-central-1\" or where the alarms are",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_have_a_form() {
+        for (region, good) in [
+            ("eu-central-1", true),
+            ("us-gov-west-1", true),
+            ("ap-southeast-10", true),
+            ("eusc-de-east-1", true),
+            ("mars-1", false),
+            ("eu-central", false),
+            ("eu-central-1a", false),
+            ("EU-CENTRAL-1", false),
+            ("eu--1", false),
+            ("", false),
+        ] {
+            assert_eq!(is_region(region), good, "{region}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use diagnostic::Diagnostic;
 
 use super::environments;
 use crate::File;
-use crate::pipeline::{Pipeline, RollbackAfter};
+use crate::pipeline::{Pipeline, RollbackAfter, Span};
 use crate::placeholder;
 use crate::tree::{Node, Value};
 
@@ -18,6 +18,8 @@ pub(crate) fn check(pipeline: &Pipeline, file: &File, problems: &mut Vec<Diagnos
     look.image();
     look.before(pipeline);
     look.checks();
+    look.times(pipeline);
+    look.percentages(pipeline);
     look.default_environment(pipeline);
     environments::check(pipeline, &mut look);
     placeholder::value_names(pipeline, file, problems);
@@ -236,6 +238,54 @@ impl<'a> Look<'a> {
                     "begin with `/`: \"/version\"; the address is the environment's `url`",
                 );
             }
+        }
+    }
+
+    /// Lengths of time that nothing can end in.
+    fn times(&mut self, pipeline: &Pipeline) {
+        let deploy = &pipeline.deploy;
+        let tasks = deploy
+            .before
+            .iter()
+            .flatten()
+            .enumerate()
+            .map(|(index, task)| {
+                let path = ["deploy", "before", &index.to_string(), "timeout"];
+                (path.map(str::to_owned).to_vec(), task.timeout)
+            });
+        let place = |section: &str| vec![section.to_owned(), "timeout".to_owned()];
+        let test = pipeline.test.as_ref().and_then(|test| test.timeout);
+        let all: Vec<(Vec<String>, Option<Span>)> =
+            [(place("deploy"), deploy.timeout), (place("test"), test)]
+                .into_iter()
+                .chain(tasks)
+                .collect();
+        for (path, timeout) in all {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            // What could not be read has been told, and what stands in for it is none.
+            if timeout.is_some_and(|timeout| timeout.duration().is_zero())
+                && self.text(&path).is_some()
+            {
+                self.error(
+                    "no-time",
+                    &path,
+                    "nothing ends within no time: it would fail at once",
+                    "give it minutes, such as \"15m\", or leave `timeout` out",
+                );
+            }
+        }
+    }
+
+    /// A pair that ECS refuses (\"Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments.\").
+    fn percentages(&mut self, pipeline: &Pipeline) {
+        let deploy = &pipeline.deploy;
+        if (deploy.minimum_healthy_percent, deploy.maximum_percent) == (Some(100), Some(100)) {
+            self.error(
+                "blocked-rollout",
+                &["deploy", "maximum-percent"],
+                "with 100 % at least and 100 % at most no task may stop and none may start: ECS refuses both together",
+                "leave room for one task more, such as maximum-percent = 200",
+            );
         }
     }
 

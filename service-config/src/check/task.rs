@@ -7,6 +7,7 @@ use diagnostic::Diagnostic;
 use super::arn;
 use crate::File;
 use crate::decode::closest;
+use crate::hints;
 use crate::normalize::{bad_size, is_size};
 use crate::task_definition::{Compatibility, ContainerDefinition, NetworkMode, TaskDefinition};
 use crate::tree::Value;
@@ -254,9 +255,7 @@ fn health_check(
                 "a health check command begins with CMD, CMD-SHELL or NONE",
             )
             .help(match first {
-                Some(first) if check.command.len() == 1 && !first.contains(' ') => {
-                    format!("write [\"CMD\", {first:?}]")
-                }
+                Some(first) if check.command.len() == 1 => hints::health_check_command(first),
                 _ => "[\"CMD\", program, argument, …] runs a program without a shell".to_owned(),
             }),
         );

@@ -108,3 +108,111 @@ fn a_secret_in_a_file_is_not_carried_into_a_report() {
         );
     }
 }
+
+/// What the help says to write is accepted when it is written.
+#[test]
+fn the_help_for_a_health_check_in_one_string_is_right() {
+    let healthy = r#""command": ["CMD", "/app", "health"]"#;
+    for (wrong, right) in [
+        (
+            r#""CMD-SHELL curl -f localhost""#,
+            r#"["CMD-SHELL", "curl -f localhost"]"#,
+        ),
+        (
+            r#"["CMD-SHELL curl -f localhost"]"#,
+            r#"["CMD-SHELL", "curl -f localhost"]"#,
+        ),
+        (r#""CMD /app health""#, r#"["CMD", "/app", "health"]"#),
+        (r#""/app health""#, r#"["CMD", "/app", "health"]"#),
+        (r#""/app""#, r#"["CMD", "/app"]"#),
+    ] {
+        let task = |command: &str| {
+            let command = format!("\"command\": {command}");
+            TASK_DEFINITION.replace(healthy, &command)
+        };
+        let found = load_from(&files(PIPELINE, &task(wrong))).problems;
+        assert_eq!(
+            found[0].help.as_deref(),
+            Some(&*format!("write {right}")),
+            "{wrong}"
+        );
+        let after = load_from(&files(PIPELINE, &task(right)));
+        assert!(after.service.is_some(), "{right}: {:?}", after.problems);
+    }
+}
+
+#[test]
+fn other_lists_in_one_string_are_divided_into_words() {
+    for (wrong, help) in [
+        (r#""serve --port 80""#, r#"write ["serve", "--port", "80"]"#),
+        (
+            r#""sh -c 'a b'""#,
+            "put square brackets around it, and quotes around each of its entries",
+        ),
+    ] {
+        let task = TASK_DEFINITION.replace(
+            r#""name": "app","#,
+            &format!(r#""name": "app", "command": {wrong},"#),
+        );
+        let found = load_from(&files(PIPELINE, &task)).problems;
+        assert_eq!(found[0].help.as_deref(), Some(help), "{wrong}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_text_is_told_where_it_stops_being_one() {
+    let mut both = files(PIPELINE, TASK_DEFINITION);
+    let mut bytes = TASK_DEFINITION.as_bytes().to_vec();
+    bytes[4] = 0x80;
+    both.insert("app/task-definition.json".into(), bytes);
+    let found = load_from(&both).problems;
+    assert_eq!(
+        render(&found, Format::Concise, false),
+        "app/task-definition.json:2:3: error[unreadable-file] app/task-definition.json is not UTF-8 text: byte 0x80 at offset 4\n"
+    );
+}
+
+#[test]
+fn a_row_of_wrong_brackets_is_one_mistake() {
+    let found = load_from(&files(&"[".repeat(80), TASK_DEFINITION)).problems;
+    assert!(found.len() <= 3, "{found:?}");
+}
+
+#[test]
+fn two_services_of_one_name_are_told_at_both_places() {
+    let load = |folder: &str| {
+        let pipeline = format!("{folder}/pipeline.toml");
+        service_config::load(std::path::Path::new(&pipeline), &|path| {
+            let is_pipeline = path.ends_with("pipeline.toml");
+            Ok(if is_pipeline {
+                PIPELINE
+            } else {
+                TASK_DEFINITION
+            }
+            .into())
+        })
+    };
+    let mut loaded = vec![load("a"), load("b")];
+    loaded.push(service_config::load(
+        std::path::Path::new("c/pipeline.toml"),
+        &|path| {
+            let other = PIPELINE.replace("name = \"api\"", "name = \"web\"");
+            let is_pipeline = path.ends_with("pipeline.toml");
+            Ok(if is_pipeline {
+                other
+            } else {
+                TASK_DEFINITION.to_owned()
+            }
+            .into())
+        },
+    ));
+    service_config::same_names(&mut loaded);
+    let found: Vec<_> = loaded.iter().flat_map(|one| one.problems.clone()).collect();
+    assert_eq!(
+        render(&found, Format::Concise, false),
+        "a/pipeline.toml:3:8: error[repeated-service] another service has the name `api`: b/pipeline.toml:3:8\n\
+         b/pipeline.toml:3:8: error[repeated-service] another service has the name `api`: a/pipeline.toml:3:8\n"
+    );
+    let usable: Vec<bool> = loaded.iter().map(|one| one.service.is_some()).collect();
+    assert_eq!(usable, [false, false, true]);
+}

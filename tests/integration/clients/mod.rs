@@ -6,6 +6,7 @@ mod boto3;
 mod ecs_deploy;
 mod go_sdk;
 mod skopeo;
+mod terraform;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -58,7 +58,7 @@ pub fn variable(text: &str) -> Result<(String, String), String> {
 /// Runs `deploy`.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let project = Project::find()?;
-    let service = project.service(args.target.service.service.as_deref())?;
+    let service = project.service_to_release(args.target.service.service.as_deref())?;
     let environment = project::environment(&service, args.target.env.as_deref())?.to_owned();
     let variables = allowed_variables(args.variable, &service, &environment)?;
     let interrupt = Interrupt::listen()?;

@@ -126,9 +126,14 @@ fn origin(project: &Project) -> anyhow::Result<String> {
         .read()
         .unwrap_or_default();
     github_name(&url).ok_or_else(|| {
-        bad_input(
-            "the remote `origin` is no GitHub repository; name it with --repository OWNER/NAME",
-        )
+        let what = if url.is_empty() {
+            "there is no remote `origin`"
+        } else {
+            "the remote `origin` is no GitHub repository"
+        };
+        bad_input(format!(
+            "{what}: name the repository with --repository OWNER/NAME"
+        ))
     })
 }
 

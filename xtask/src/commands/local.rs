@@ -15,7 +15,7 @@ use clap::{Subcommand, ValueEnum};
 use local_cloud::client::{self, Instance, Options, Pace, Started};
 
 use super::OutputFormat;
-use crate::exit::refused;
+use crate::exit::{bad_input, refused};
 use crate::project::Project;
 use crate::ui;
 
@@ -102,10 +102,11 @@ pub fn sandbox_entry() -> Option<ExitCode> {
 /// How the instance of this project is started.
 pub fn options(project: &Project) -> anyhow::Result<Options> {
     let port = match std::env::var("LONGSHORE_LOCAL_PORT") {
-        Ok(port) => Some(
-            u16::from_str(&port)
-                .with_context(|| format!("LONGSHORE_LOCAL_PORT is `{port}`, not a port"))?,
-        ),
+        Ok(port) => Some(u16::from_str(&port).map_err(|_| {
+            bad_input(format!(
+                "LONGSHORE_LOCAL_PORT is `{port}`, which is no port"
+            ))
+        })?),
         Err(_) => None,
     };
     let mut options = Options::new(project.home()?.join("local"))?;
@@ -134,6 +135,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
                 Started::AlreadyRunning => "running already",
             };
             ui::say(&format!("{word}, at {}", instance.endpoint));
+            if let Some(note) = other_port(&options, &instance) {
+                ui::say(&note);
+            }
         }
         LocalCommand::Down => match tokio::task::block_in_place(|| client::find(&options.home))? {
             Some(instance) => {
@@ -172,6 +176,17 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         LocalCommand::Serve { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// That the instance runs on another port than the one that was asked for: it was started before.
+pub fn other_port(options: &Options, instance: &Instance) -> Option<String> {
+    let wanted = options
+        .port
+        .filter(|port| *port != instance.port && *port != 0)?;
+    Some(format!(
+        "note: it runs on port {} already, not on {wanted} as was asked; `cargo xtask local down` first, and it starts there",
+        instance.port
+    ))
 }
 
 fn running(options: &Options) -> anyhow::Result<Instance> {

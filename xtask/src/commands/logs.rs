@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{OutputFormat, TargetArgs};
 use crate::cloud;
-use crate::exit::refused;
+use crate::exit::{bad_input, refused};
 use crate::project::{self, Project};
 use crate::release::Interrupt;
 use crate::ui;
@@ -30,7 +30,7 @@ pub struct Args {
     /// Go on until interrupted.
     #[arg(short, long)]
     follow: bool,
-    /// Only of this task: its ID or ARN. Stopped tasks have logs, too.
+    /// Only of this task: its ID, the beginning of it, or its ARN. Stopped tasks have logs, too.
     #[arg(long, value_name = "ID")]
     task: Option<String>,
     /// Only of this container.
@@ -68,11 +68,20 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let view = cloud.live_service().await?;
     let document = cloud.aws.task_definition(&view.task_definition).await?;
     let mut places = places(&document);
+    let names: Vec<String> = places.iter().map(|one| one.container.clone()).collect();
     places.retain(|place| {
         args.container
             .as_ref()
             .is_none_or(|name| *name == place.container)
     });
+    if let Some(name) = args.container.as_ref().filter(|_| places.is_empty())
+        && !names.is_empty()
+    {
+        return Err(bad_input(format!(
+            "no container `{name}` writes to CloudWatch Logs; these do: {}",
+            names.join(", ")
+        )));
+    }
     if places.is_empty() {
         return Err(refused(
             "no container of the live task definition writes to CloudWatch Logs under a stream prefix",
@@ -81,11 +90,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             ),
         ));
     }
-    let task = args
-        .task
-        .as_deref()
-        .map(|task| task.rsplit('/').next().unwrap_or(task));
-    let interrupt = Interrupt::listen()?;
+    let task = match &args.task {
+        Some(name) => Some(task_id(name, &cloud, &places).await?),
+        None => None,
+    };
+    let task = task.as_deref();
+    let interrupt = Interrupt::listen_quietly()?;
     let mut from = match (args.since, task) {
         (Some(back), _) => now().saturating_sub(millis(back)),
         (None, Some(_)) => 0,
@@ -108,10 +118,55 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             break;
         }
     }
-    if shown.is_empty() {
-        ui::say("no lines; --since looks further back");
+    if shown.is_empty() && !args.follow {
+        ui::say(&match task {
+            Some(task) => format!("task {task} has no lines in CloudWatch Logs"),
+            None => "no lines; --since looks further back".to_owned(),
+        });
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The whole ID of a task, of which perhaps only the beginning is given. Tasks that ECS has forgotten have logs all the same.
+async fn task_id(name: &str, cloud: &cloud::Cloud, places: &[Place]) -> anyhow::Result<String> {
+    /// Characters of a task's ID (Amazon ECS documentation, "Amazon Resource Names (ARNs) and IDs").
+    const WHOLE: usize = 32;
+    let given = name.rsplit('/').next().unwrap_or(name);
+    let mut listed = BTreeSet::new();
+    for running in [true, false] {
+        let tasks = cloud.aws.tasks(&cloud.cluster, &cloud.service, running);
+        listed.extend(tasks.await?.iter().map(|task| task.id().to_owned()));
+    }
+    let fitting = |known: &BTreeSet<String>| -> Vec<String> {
+        let fits = known.iter().filter(|id| id.starts_with(given));
+        fits.cloned().collect()
+    };
+    let mut found = fitting(&listed);
+    if found.is_empty() {
+        let hour_ago = now().saturating_sub(3_600_000);
+        let is_whole = given.len() == WHOLE;
+        let (task, from) = if is_whole {
+            (Some(given), 0)
+        } else {
+            (None, hour_ago)
+        };
+        let lines = read(cloud, places, task, from).await?;
+        let streams = lines
+            .iter()
+            .filter_map(|(_, line)| line.stream.rsplit('/').next());
+        found = fitting(&streams.map(str::to_owned).collect());
+    }
+    match &found[..] {
+        [one] => Ok(one.clone()),
+        [] => Err(bad_input(format!(
+            "no task `{given}` is known; ECS lists: {}",
+            listed.into_iter().collect::<Vec<_>>().join(", ")
+        ))),
+        several => Err(bad_input(format!(
+            "`{given}` is the beginning of several tasks: {}",
+            several.join(", ")
+        ))),
+    }
 }
 
 /// The lines of all places since a time, oldest first.

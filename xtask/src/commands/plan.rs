@@ -37,7 +37,7 @@ pub struct Args {
 /// Runs `plan`.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let project = Project::find()?;
-    let service = project.service(args.target.service.service.as_deref())?;
+    let service = project.service_to_release(args.target.service.service.as_deref())?;
     let environment = project::environment(&service, args.target.env.as_deref())?;
     let variables = allowed_variables(args.variable, &service, environment)?;
     let interrupt = Interrupt::listen()?;

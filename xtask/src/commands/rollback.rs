@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use rollout::facts::Facts;
-use rollout::plan::{self, ExpectedImage, Plan};
+use rollout::plan::{self, ExpectedImage, Marker, Plan};
 use service_config::Service;
 
 use super::{OutputFormat, TargetArgs};
@@ -22,6 +22,9 @@ pub struct Args {
     /// Where to go instead of to the last good revision: `family:revision`, an ARN, or a commit that was deployed (at least 7 characters).
     #[arg(long, value_name = "REVISION|COMMIT")]
     to: Option<String>,
+    /// Go back although tasks of [[deploy.before]] ran since which the target does not work after (`rollback = "never"`, or "reverse" and the reverse was not run): you have seen to that.
+    #[arg(long)]
+    despite_tasks: bool,
     /// Show what would be done, and do nothing.
     #[arg(long)]
     dry_run: bool,
@@ -110,7 +113,49 @@ async fn plan(
         ));
     }
     plan.image = ExpectedImage::of(&document, container);
+    if !args.despite_tasks {
+        tasks_allow(&target, &facts, cloud).await?;
+    }
     Ok((plan, doubt(&target, &facts)))
+}
+
+/// Refuses the way back to a revision that does not work after what ran since. What cannot be read is not known to stand in the way.
+async fn tasks_allow(target: &str, facts: &Facts, cloud: &Cloud) -> anyhow::Result<()> {
+    let since = plan::since(facts, target);
+    let known = cloud.aws.releases(since.iter().cloned().collect()).await;
+    let tags = known
+        .into_iter()
+        .map(|(arn, (revision, _))| (arn, revision.tags))
+        .collect();
+    let in_the_way = plan::in_the_way(&since, &tags);
+    if in_the_way.is_empty() {
+        return Ok(());
+    }
+    let never = in_the_way.iter().any(|one| one.marker == Marker::Never);
+    let list: Vec<String> = in_the_way
+        .iter()
+        .map(|one| {
+            let word = match one.marker {
+                Marker::Reverse => "reverse",
+                Marker::Never | Marker::Safe => "never",
+            };
+            let revision = release::revision(&one.task_definition);
+            format!("`{}` before {revision} (rollback = \"{word}\")", one.task)
+        })
+        .collect();
+    let help = if never {
+        "deploy a version that works with what the tasks have done; or, when you have undone that, run again with --despite-tasks"
+    } else {
+        "run what undoes them (`reverse` in pipeline.toml) with the revision that is live, and then this again with --despite-tasks"
+    };
+    Err(refused(
+        format!(
+            "{} does not work after tasks that ran since: {}",
+            release::revision(target),
+            list.join(", ")
+        ),
+        Some(help),
+    ))
 }
 
 /// What speaks against a revision: that it was rolled out, and never to the end.

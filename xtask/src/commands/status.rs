@@ -40,12 +40,17 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let release = cloud.releases(&[live], &service).await.into_values().next();
     let stopped = cloud.aws.tasks(&cloud.cluster, &cloud.service, false).await;
+    let last = records
+        .first()
+        .filter(|record| !record.in_flight() && record.status != "SUCCESSFUL")
+        .cloned();
     let status = Status {
         cloud: &cloud,
         view: &view,
         release: release.unwrap_or_default(),
         in_flight: records.into_iter().find(ServiceDeploymentView::in_flight),
-        failed: failures(&view, &stopped.unwrap_or_default()),
+        failed: failures(&view, last.as_ref(), &stopped.unwrap_or_default()),
+        last,
     };
     ui::print(&match args.format {
         OutputFormat::Text => status.text(),
@@ -70,15 +75,24 @@ struct Status<'a> {
     release: Release,
     /// The deployment in flight, if there is one.
     in_flight: Option<ServiceDeploymentView>,
+    /// The last rollout, when it did not end well.
+    last: Option<ServiceDeploymentView>,
     /// Tasks that failed within the last hour: their IDs and why, the newest first.
     failed: Vec<(String, Cause)>,
 }
 
-/// The failures of the tasks of the deployments that ECS still lists, the newest first.
-fn failures(view: &ServiceView, stopped: &[TaskView]) -> Vec<(String, Cause)> {
+/// The failures of the tasks of the deployments that ECS still lists, and of the last rollout when that failed; the newest first.
+fn failures(
+    view: &ServiceView,
+    last: Option<&ServiceDeploymentView>,
+    stopped: &[TaskView],
+) -> Vec<(String, Cause)> {
+    let listed = |task: &TaskView| view.deployments.iter().any(|d| d.id == task.started_by);
+    let of_last =
+        |task: &TaskView| last.is_some_and(|last| last.task_definition == task.task_definition);
     let mut tasks: Vec<&TaskView> = stopped
         .iter()
-        .filter(|task| view.deployments.iter().any(|d| d.id == task.started_by))
+        .filter(|task| listed(task) || of_last(task))
         .collect();
     tasks.sort_by_key(|task| std::cmp::Reverse(task.stopped_at));
     tasks
@@ -146,6 +160,12 @@ impl Status<'_> {
                 ),
             );
         }
+        if let Some(record) = &self.last {
+            let (revision, status) = (revision(&record.task_definition), &record.status);
+            let since = rfc3339(record.created_at);
+            let why = record.reason.as_deref().map(mask).unwrap_or_default();
+            row("last", &format!("{revision} {status} since {since}: {why}"));
+        }
         for (task, cause) in &self.failed {
             row(
                 "failed",
@@ -185,6 +205,14 @@ impl Status<'_> {
                 |(task, cause)| json!({"task": task, "code": cause.code, "message": cause.message}),
             )
             .collect();
+        let last = self.last.as_ref().map(|record| {
+            json!({
+                "taskDefinition": record.task_definition,
+                "status": record.status,
+                "reason": record.reason.as_deref().map(mask),
+                "startedAt": rfc3339(record.created_at),
+            })
+        });
         let status = json!({
             "service": cloud.service,
             "cluster": cloud.cluster,
@@ -197,6 +225,7 @@ impl Status<'_> {
             "desiredCount": view.desired_count,
             "deployments": deployments,
             "inFlight": self.in_flight.as_ref().map(|record| &record.status),
+            "lastFailure": last,
             "failedTasks": failed,
             "url": cloud.url,
         });

@@ -7,7 +7,7 @@ use image::{Cache, Compression, GoBuild, ImageFile, ImageSet, ImageSpec, Platfor
 use service_config::Service;
 
 use crate::cloud::build_folder;
-use crate::project::{Commit, Project};
+use crate::project::{self, Commit, Project};
 use crate::ui::Ui;
 
 /// What a build gives.
@@ -54,6 +54,10 @@ pub async fn build(
         section.package,
         commit.short()
     ));
+
+    if commit.name == project::UNVERSIONED {
+        ui.line("note: this is no git repository with a commit: nothing will tell what the image was built from");
+    }
 
     ui.stage("image", "layers, configuration, manifest");
     let cache = Cache::new(project.home()?.join("cache"));

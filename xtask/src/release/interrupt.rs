@@ -20,6 +20,15 @@ pub struct Interrupt {
 impl Interrupt {
     /// Starts to listen. From here on the signals end nothing by themselves.
     pub fn listen() -> anyhow::Result<Self> {
+        Self::listen_and_say(true)
+    }
+
+    /// The same for a command that changes nothing: it just ends, and nothing has to be said about that.
+    pub fn listen_quietly() -> anyhow::Result<Self> {
+        Self::listen_and_say(false)
+    }
+
+    fn listen_and_say(says: bool) -> anyhow::Result<Self> {
         let interrupt = Self {
             wanted: Arc::new(AtomicBool::new(false)),
             insisted: Arc::new(AtomicBool::new(false)),
@@ -36,7 +45,9 @@ impl Interrupt {
                     _ = sigint.recv() => {}
                     _ = sigterm.recv() => {}
                 }
-                if own.wanted.swap(true, Ordering::Relaxed) {
+                if !says {
+                    own.wanted.store(true, Ordering::Relaxed);
+                } else if own.wanted.swap(true, Ordering::Relaxed) {
                     own.insisted.store(true, Ordering::Relaxed);
                     ui::say("interrupted again: ending at once; what is left behind is said below");
                 } else {

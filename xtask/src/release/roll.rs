@@ -124,6 +124,9 @@ pub async fn roll(
     if !plan.steps.is_empty() {
         ui.done(match ended.end {
             End::Unchanged => "nothing to do",
+            End::Succeeded if ended.none_ran => {
+                "succeeded, but the service wants no tasks: none of the new version has run"
+            }
             End::Succeeded => "succeeded: the running tasks are the new ones",
             End::RolledBack => "FAILED, and rolled back: the revision before serves again",
             End::Failed => "FAILED, and not rolled back",

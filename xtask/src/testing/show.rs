@@ -1,5 +1,6 @@
 //! The report as people read it: what failed first, with its output, then what ran.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use go_test::{Kind, Outcome, Problem, Report};
@@ -18,8 +19,13 @@ pub fn show(report: &Report) {
     if !problems.is_empty() {
         ui::say("");
     }
+    let mut told = HashSet::new();
     for problem in &problems {
         let text = text(problem);
+        // Without Go every step fails in the same words.
+        if !told.insert(text.clone()) {
+            continue;
+        }
         match &github {
             Some(github) => {
                 github.inert(&text);

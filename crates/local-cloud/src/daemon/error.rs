@@ -26,7 +26,7 @@ pub enum Error {
     },
     /// Another program has the port.
     #[error(
-        "port {port} on 127.0.0.1 is taken by another program: choose another one with --port or LONGSHORE_LOCAL_PORT"
+        "port {port} on 127.0.0.1 is taken by another program: choose another one with LONGSHORE_LOCAL_PORT, or for `local up` with --port"
     )]
     PortTaken {
         /// The port.
@@ -62,7 +62,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The daemon ended before it answered.
-    #[error("the local cloud ended while it started ({status}); the end of {log} says:\n{said}")]
+    #[error("{said}\n(the AWS on this machine ended while it started, {status}; its log is {log})")]
     Died {
         /// How the process ended.
         status: String,
@@ -98,7 +98,9 @@ pub enum Error {
     #[error("the local cloud's answer could not be read: {0}")]
     Answer(String),
     /// A listener of a service's load balancer.
-    #[error("the load balancer cannot listen on port {port} of 127.0.0.1: {source}")]
+    #[error(
+        "the load balancer cannot listen on port {port} of 127.0.0.1: {source}; `port` under [environments.NAME.embedded] of pipeline.toml chooses another one, and 0 takes one that is free"
+    )]
     Listen {
         /// The port.
         port: u16,

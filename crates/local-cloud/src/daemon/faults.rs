@@ -85,8 +85,10 @@ impl Daemon {
         let caller = owner_arn(&self.cloud.place);
         let now = now();
         let mut models = self.cloud.models();
-        let mut ask =
-            |operation: &str, request| models.ecs.apply(operation, &request, &caller, now).ok();
+        let mut ask = |operation: &str, request| {
+            let answer = models.ecs.apply(operation, &request, &caller, now);
+            answer.ok().map(serde_json::Value::from)
+        };
         let clusters = ask("ListClusters", json!({}))?;
         for cluster in clusters["clusterArns"].as_array()? {
             let listed = ask(

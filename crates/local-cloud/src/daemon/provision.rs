@@ -178,7 +178,12 @@ impl Daemon {
         let now = now();
         {
             let caller = owner_arn(&self.cloud.place);
-            let request = json!({"clusterName": wanted.cluster});
+            // Services and tasks that name no launch type run on Fargate.
+            let request = json!({
+                "clusterName": wanted.cluster,
+                "capacityProviders": ["FARGATE", "FARGATE_SPOT"],
+                "defaultCapacityProviderStrategy": [{"capacityProvider": "FARGATE", "weight": 1}],
+            });
             let mut models = self.cloud.models();
             models.ecs.apply("CreateCluster", &request, &caller, now)?;
             drop(models);

@@ -201,6 +201,7 @@ impl Daemon {
         models
             .ecs
             .apply(operation, request, &caller, now())
+            .map(Value::from)
             .unwrap_or_default()
     }
 }

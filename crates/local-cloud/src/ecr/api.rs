@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::settings::Scanning;
-use super::{Ecr, Mutability, Repository, token};
+use super::{Ecr, Encryption, Mutability, Repository, token};
 use crate::error::ApiError;
 use crate::place::{Place, page, parse, seconds};
 use crate::task::Millis;
@@ -40,6 +40,10 @@ impl Ecr {
             "ListImages" => self.list_images(request, place),
             "BatchGetImage" => self.batch_get_image(request, place, now),
             "BatchDeleteImage" => self.batch_delete_image(request, place),
+            "PutImage" => self.put_image(request, place, now),
+            "BatchCheckLayerAvailability" => self.check_layers(request, place),
+            "GetDownloadUrlForLayer" => self.layer_url(request, place, login.0, now),
+            "DescribeImageScanFindings" => self.scan_findings(request, place),
             _ => self.settings(operation, request, place),
         }
     }
@@ -61,6 +65,7 @@ impl Ecr {
             tags: Vec<Tag>,
             #[serde(default)]
             image_scanning_configuration: Scanning,
+            encryption_configuration: Option<Encryption>,
         }
         let request: Request = parse(request, INVALID)?;
         let name = request.repository_name;
@@ -91,6 +96,7 @@ impl Ecr {
             policy: None,
             lifecycle_policy: None,
             scan_on_push: request.image_scanning_configuration.scan_on_push,
+            encryption: encryption(request.encryption_configuration, place)?,
         };
         let answer = json!({"repository": repository.describe(&name, place)});
         self.repositories.insert(name, repository);
@@ -228,6 +234,9 @@ impl Repository {
             "imageScanningConfiguration": {"scanOnPush": self.scan_on_push},
             "encryptionConfiguration": {"encryptionType": "AES256"},
         });
+        if let Some(encryption) = &self.encryption {
+            out["encryptionConfiguration"] = json!(encryption);
+        }
         if !self.mutability.except.is_empty() {
             out["imageTagMutabilityExclusionFilters"] = self.mutability.filters();
         }
@@ -275,6 +284,29 @@ fn mutability(name: Option<&str>, except: Vec<Exclusion>) -> Result<Mutability, 
         return invalid("Invalid parameter at 'imageTagMutabilityExclusionFilters': one to five filters go with the settings …_WITH_EXCLUSION, none with the others".to_owned());
     }
     Ok(Mutability { immutable, except })
+}
+
+/// How a repository is said to be encrypted; a KMS key that is not named is the one that ECR has in the account.
+fn encryption(wanted: Option<Encryption>, place: &Place) -> Result<Option<Encryption>, ApiError> {
+    let Some(mut wanted) = wanted else {
+        return Ok(None);
+    };
+    match (wanted.encryption_type.as_str(), &wanted.kms_key) {
+        ("AES256", None) => {}
+        ("KMS" | "KMS_DSSE", key) => {
+            let key = key.clone();
+            wanted.kms_key = key.or_else(|| Some(place.arn("kms", "alias/aws/ecr")));
+        }
+        (kind, _) => {
+            return Err(ApiError::new(
+                INVALID,
+                format!(
+                    "Invalid parameter at 'encryptionConfiguration': '{kind}' is none of AES256 (without a key), KMS, KMS_DSSE"
+                ),
+            ));
+        }
+    }
+    Ok(Some(wanted))
 }
 
 /// Refuses names that ECR refuses: 2 to 256 of `a-z0-9` with `.`, `_`, `__`, `-` between, in parts divided by `/`.

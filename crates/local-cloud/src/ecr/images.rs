@@ -15,7 +15,7 @@ use crate::task::Millis;
 /// An image named by digest, tag, or both.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ImageId {
+pub(super) struct ImageId {
     image_digest: Option<String>,
     image_tag: Option<String>,
 }
@@ -70,9 +70,8 @@ impl Ecr {
                 for id in ids {
                     let (digest, _) = repository.named(id).map_err(|failure| {
                         ApiError::new(failure.exception(), format!(
-                            "The image with imageId {{imageDigest:'{}', imageTag:'{}'}} does not exist within the repository with name '{name}' in the registry with id '{}'",
-                            id.image_digest.as_deref().unwrap_or("null"),
-                            id.image_tag.as_deref().unwrap_or("null"),
+                            "The image with imageId {} does not exist within the repository with name '{name}' in the registry with id '{}'",
+                            id.words(),
                             place.account
                         ))
                     })?;
@@ -90,7 +89,7 @@ impl Ecr {
             if let Some(image) = repository.images.get(digest)
                 && request.wants(!tags.is_empty())
             {
-                details.push(describe(name, digest, &tags, image, place));
+                details.push(repository.describe_image(name, digest, &tags, image, place));
             }
         }
         let size = request.max_results.unwrap_or(100);
@@ -169,6 +168,44 @@ impl Ecr {
 }
 
 impl Repository {
+    /// The size of an image; of an index, that of the largest of its images.
+    fn size_of(&self, image: &Image) -> u64 {
+        let parts = image.parts.iter().filter_map(|part| self.images.get(part));
+        parts.map(|part| part.size).max().unwrap_or(image.size)
+    }
+
+    fn describe_image(
+        &self,
+        name: &str,
+        digest: &str,
+        tags: &[&str],
+        image: &Image,
+        place: &Place,
+    ) -> Value {
+        let mut out = json!({
+            "registryId": place.account,
+            "repositoryName": name,
+            "imageDigest": digest,
+            "imageSizeInBytes": self.size_of(image),
+            "imageStatus": "ACTIVE",
+            "imagePushedAt": seconds(image.pushed_at),
+            "imageManifestMediaType": image.media_type,
+        });
+        if !tags.is_empty() {
+            out["imageTags"] = tags.into();
+        }
+        if let Some(kind) = &image.artifact_type {
+            out["artifactMediaType"] = kind.as_str().into();
+        }
+        if let Some(at) = image.pulled_at {
+            out["lastRecordedPullTime"] = seconds(at);
+        }
+        if let Some(subject) = &image.subject {
+            out["subjectManifestDigest"] = subject.as_str().into();
+        }
+        out
+    }
+
     fn tags_of(&self, digest: &str) -> Vec<&str> {
         self.tags
             .iter()
@@ -177,7 +214,7 @@ impl Repository {
             .collect()
     }
 
-    fn named(&self, id: &ImageId) -> Result<(&str, &Image), Failure> {
+    pub(super) fn named(&self, id: &ImageId) -> Result<(&str, &Image), Failure> {
         let digest = match (&id.image_digest, &id.image_tag) {
             (None, None) => return Err(Failure::MissingDigestAndTag),
             (Some(digest), _) if !is_digest(digest) => return Err(Failure::InvalidImageDigest),
@@ -240,31 +277,16 @@ impl Repository {
     }
 }
 
-fn describe(name: &str, digest: &str, tags: &[&str], image: &Image, place: &Place) -> Value {
-    let mut out = json!({
-        "registryId": place.account,
-        "repositoryName": name,
-        "imageDigest": digest,
-        "imageSizeInBytes": image.size,
-        "imagePushedAt": seconds(image.pushed_at),
-        "imageManifestMediaType": image.media_type,
-    });
-    if !tags.is_empty() {
-        out["imageTags"] = tags.into();
-    }
-    if let Some(kind) = &image.artifact_type {
-        out["artifactMediaType"] = kind.as_str().into();
-    }
-    if let Some(at) = image.pulled_at {
-        out["lastRecordedPullTime"] = seconds(at);
-    }
-    if let Some(subject) = &image.subject {
-        out["subjectManifestDigest"] = subject.as_str().into();
-    }
-    out
-}
-
 impl ImageId {
+    /// As messages name an image.
+    pub(super) fn words(&self) -> String {
+        format!(
+            "{{imageDigest:'{}', imageTag:'{}'}}",
+            self.image_digest.as_deref().unwrap_or("null"),
+            self.image_tag.as_deref().unwrap_or("null")
+        )
+    }
+
     fn describe(&self, digest: Option<&str>) -> Value {
         let mut out = json!({});
         if let Some(digest) = digest.or(self.image_digest.as_deref()) {
@@ -279,7 +301,7 @@ impl ImageId {
 
 /// Why an image of a batch was not handled.
 #[derive(Clone, Copy, Debug)]
-enum Failure {
+pub(super) enum Failure {
     InvalidImageDigest,
     ImageTagDoesNotMatchDigest,
     ImageNotFound,
@@ -305,7 +327,7 @@ impl Failure {
         json!({"imageId": id.describe(None), "failureCode": code, "failureReason": reason})
     }
 
-    fn exception(self) -> &'static str {
+    pub(super) fn exception(self) -> &'static str {
         match self {
             Self::InvalidImageDigest | Self::MissingDigestAndTag => INVALID,
             _ => "ImageNotFoundException",

@@ -8,6 +8,8 @@
 mod api;
 pub mod blobs;
 mod images;
+mod layers;
+pub(crate) mod link;
 pub mod registry;
 mod settings;
 pub mod token;
@@ -51,6 +53,18 @@ struct Repository {
     lifecycle_policy: Option<String>,
     #[serde(default)]
     scan_on_push: bool,
+    /// How it is said to be encrypted, as it was asked for; nothing is encrypted here.
+    #[serde(default)]
+    encryption: Option<Encryption>,
+}
+
+/// What is said of a repository's encryption.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Encryption {
+    encryption_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kms_key: Option<String>,
 }
 
 /// Which tags may be moved to another image.

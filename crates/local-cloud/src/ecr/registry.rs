@@ -227,6 +227,17 @@ impl Ecr {
         Ok((tags, rest.next().is_some()))
     }
 
+    /// Names of repositories in order after `last`, at most `limit` of them, and whether there are more.
+    pub fn catalog(&self, last: Option<&str>, limit: usize) -> (Vec<&str>, bool) {
+        let mut rest = self
+            .repositories
+            .keys()
+            .map(String::as_str)
+            .filter(|name| last.is_none_or(|last| *name > last));
+        let names: Vec<&str> = rest.by_ref().take(limit).collect();
+        (names, rest.next().is_some())
+    }
+
     /// An image index of the manifests that refer to `subject`.
     pub fn referrers(&self, name: &str, subject: &str, place: &Place) -> Result<Value, Refusal> {
         let repository = self.repository(name, place)?;

@@ -351,3 +351,166 @@ fn policies_are_kept_and_told_until_they_are_deleted() {
     call(&mut ecr, "PutImageScanningConfiguration", &request).unwrap();
     assert_eq!(scans(&mut ecr), false);
 }
+
+#[test]
+fn a_repository_tells_the_encryption_that_was_asked_for() {
+    let key = "arn:aws:kms:us-east-1:000000000000:key/k";
+    let cases = [
+        (json!({}), json!({"encryptionType": "AES256"})),
+        (
+            json!({"encryptionConfiguration": {"encryptionType": "KMS", "kmsKey": key}}),
+            json!({"encryptionType": "KMS", "kmsKey": key}),
+        ),
+        (
+            json!({"encryptionConfiguration": {"encryptionType": "KMS"}}),
+            json!({"encryptionType": "KMS", "kmsKey": "arn:aws:kms:us-east-1:000000000000:alias/aws/ecr"}),
+        ),
+    ];
+    for (given, expected) in cases {
+        let mut ecr = with_repository(&given);
+        let answer = call(&mut ecr, "DescribeRepositories", &json!({})).unwrap();
+        assert_eq!(
+            answer["repositories"][0]["encryptionConfiguration"],
+            expected
+        );
+    }
+    let wrong =
+        json!({"repositoryName": "x/y", "encryptionConfiguration": {"encryptionType": "ROT13"}});
+    let answer = call(&mut Ecr::default(), "CreateRepository", &wrong);
+    assert_eq!(answer, Err("InvalidParameterException".to_owned()));
+}
+
+#[test]
+fn an_image_is_put_again_under_another_tag() {
+    let mut ecr = with_repository(&json!({"imageTagMutability": "IMMUTABLE"}));
+    let (one, two) = (
+        push(&mut ecr, "v1", "one").unwrap(),
+        push(&mut ecr, "v2", "two").unwrap(),
+    );
+    let manifest = |ecr: &Ecr, digest: &str| {
+        let found = ecr.manifest("team/api", digest, &place()).unwrap();
+        String::from_utf8(found.bytes.to_vec()).unwrap()
+    };
+    let (first, second) = (manifest(&ecr, &one), manifest(&ecr, &two));
+    let mut put = |manifest: &str, extra: Value| {
+        let mut request = json!({"repositoryName": "team/api", "imageManifest": manifest});
+        for (member, value) in extra.as_object().unwrap() {
+            request[member] = value.clone();
+        }
+        call(&mut ecr, "PutImage", &request)
+    };
+    let answer = put(&first, json!({"imageTag": "v3"})).unwrap();
+    assert_eq!(
+        answer["image"]["imageId"],
+        json!({"imageDigest": one, "imageTag": "v3"})
+    );
+    assert_eq!(answer["image"]["imageManifestMediaType"], OCI);
+    let unknown = first.replace(&digest(b"one"), &digest(b"never pushed"));
+    let cases = [
+        (
+            &first,
+            json!({"imageTag": "v3"}),
+            "ImageAlreadyExistsException",
+        ),
+        (&first, json!({}), "ImageAlreadyExistsException"),
+        (
+            &second,
+            json!({"imageTag": "v3"}),
+            "ImageTagAlreadyExistsException",
+        ),
+        (
+            &second,
+            json!({"imageTag": "-"}),
+            "InvalidParameterException",
+        ),
+        (
+            &second,
+            json!({"imageTag": "v4", "imageDigest": one}),
+            "ImageDigestDoesNotMatchException",
+        ),
+        (
+            &unknown,
+            json!({"imageTag": "v4"}),
+            "LayersNotFoundException",
+        ),
+        (
+            &unknown,
+            json!({"repositoryName": "none"}),
+            "RepositoryNotFoundException",
+        ),
+    ];
+    for (manifest, extra, code) in cases {
+        assert_eq!(
+            put(manifest, extra.clone()),
+            Err(code.to_owned()),
+            "{extra}"
+        );
+    }
+}
+
+#[test]
+fn layers_are_looked_for_and_lie_at_signed_addresses() {
+    let mut ecr = with_repository(&json!({}));
+    let image = push(&mut ecr, "v1", "one").unwrap();
+    let (there, not) = (digest(b"one"), digest(b"two"));
+    let check = json!({"repositoryName": "team/api", "layerDigests": [there, not, "x"]});
+    let answer = call(&mut ecr, "BatchCheckLayerAvailability", &check).unwrap();
+    assert_eq!(
+        answer["layers"][0],
+        json!({"layerDigest": there, "layerAvailability": "AVAILABLE", "layerSize": 40})
+    );
+    assert_eq!(answer["layers"][1]["layerAvailability"], "UNAVAILABLE");
+    assert_eq!(answer["failures"][0]["failureCode"], "InvalidLayerDigest");
+    let url = |ecr: &mut Ecr, digest: &str| {
+        let request = json!({"repositoryName": "team/api", "layerDigest": digest});
+        call(ecr, "GetDownloadUrlForLayer", &request)
+    };
+    let answer = url(&mut ecr, &there).unwrap();
+    let start = format!("http://127.0.0.1:7411/_blobs/{there}?");
+    assert!(answer["downloadUrl"].as_str().unwrap().starts_with(&start));
+    assert_eq!(
+        url(&mut ecr, &not),
+        Err("LayersNotFoundException".to_owned())
+    );
+
+    let findings = |ecr: &mut Ecr, id: Value| {
+        let request = json!({"repositoryName": "team/api", "imageId": id});
+        call(ecr, "DescribeImageScanFindings", &request).unwrap_err()
+    };
+    assert_eq!(
+        findings(&mut ecr, json!({"imageDigest": image})),
+        "ScanNotFoundException"
+    );
+    assert_eq!(
+        findings(&mut ecr, json!({"imageTag": "v9"})),
+        "ImageNotFoundException"
+    );
+}
+
+#[test]
+fn an_index_is_as_large_as_its_largest_image() {
+    let mut ecr = with_repository(&json!({}));
+    let image = push(&mut ecr, "v1", "one").unwrap();
+    let media = "application/vnd.oci.image.index.v1+json";
+    let index = json!({"schemaVersion": 2, "mediaType": media, "manifests": [{"mediaType": OCI, "digest": image, "size": 1}]});
+    put(&mut ecr, "all", None, index.to_string().as_bytes()).unwrap();
+    let by_tag = json!({"repositoryName": "team/api", "imageIds": [{"imageTag": "all"}]});
+    let answer = call(&mut ecr, "DescribeImages", &by_tag).unwrap();
+    assert_eq!(answer["imageDetails"][0]["imageSizeInBytes"], 42);
+    assert_eq!(answer["imageDetails"][0]["imageStatus"], "ACTIVE");
+}
+
+#[test]
+fn repositories_come_in_pages() {
+    let mut ecr = Ecr::default();
+    for name in ["cc", "aa", "b/b"] {
+        call(
+            &mut ecr,
+            "CreateRepository",
+            &json!({"repositoryName": name}),
+        )
+        .unwrap();
+    }
+    assert_eq!(ecr.catalog(None, 2), (vec!["aa", "b/b"], true));
+    assert_eq!(ecr.catalog(Some("b/b"), 2), (vec!["cc"], false));
+}

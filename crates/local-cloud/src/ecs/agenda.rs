@@ -32,6 +32,8 @@ pub(super) enum Timer {
     Delete { family: String, revision: u32 },
     /// A stopped task is no longer shown.
     Forget { task: String },
+    /// What waits for a container of the task has waited long enough.
+    StartTimeout { task: String },
 }
 
 /// Timers by due time.

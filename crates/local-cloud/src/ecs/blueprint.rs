@@ -7,7 +7,7 @@ use super::Result;
 use super::ordering::{Condition, Restart, Wait, read_restart, read_waits};
 use super::request::{Request, client, invalid};
 use super::task_definition::TaskDefinition;
-use crate::task::{ContainerSpec, LogTarget, TaskSpec};
+use crate::task::{ContainerSpec, LogTarget, Millis, TaskSpec};
 
 /// The containers of a task definition, in an order in which `dependsOn` holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub(super) struct Plan {
     pub(super) waits: Vec<Wait>,
     #[serde(default)]
     pub(super) restart: Option<Restart>,
+    /// `startTimeout` in milliseconds.
+    #[serde(default)]
+    pub(super) start_timeout_ms: Option<Millis>,
 }
 
 /// A container's health check, times in seconds.
@@ -143,6 +146,7 @@ fn plan(container: Request<'_>, task_memory: Option<u64>) -> Result<Plan> {
     let check = container.structure("healthCheck")?.map(check).transpose()?;
     let name = container.required("name")?;
     let restart = read_restart(container)?;
+    let start_timeout = container.count("startTimeout", 0, 86_400)?;
     let spec = ContainerSpec {
         name: name.to_owned(),
         image: container.required("image")?.to_owned(),
@@ -167,6 +171,10 @@ fn plan(container: Request<'_>, task_memory: Option<u64>) -> Result<Plan> {
         check: check.flatten(),
         waits: read_waits(container)?,
         restart,
+        // As long as it says, whatever the pace: it bounds what real programs do.
+        start_timeout_ms: start_timeout
+            .filter(|seconds| *seconds > 0)
+            .map(|seconds| seconds * 1_000),
     })
 }
 

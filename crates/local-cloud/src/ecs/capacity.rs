@@ -61,7 +61,7 @@ impl Ecs {
             return json!({"reason": FARGATE});
         }
         json!({
-            "arn": self.settings.arn("container-instance/local"),
+            "arn": self.settings.arn(["container-instance/local"]),
             "reason": "RESOURCE:MEMORY",
         })
     }

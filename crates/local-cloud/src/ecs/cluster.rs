@@ -11,15 +11,12 @@ use super::service::{ServiceKey, ServiceState};
 use super::tags::{self, Tags};
 use super::{Ecs, Result, names};
 use crate::error::ApiError;
+use crate::task::Millis;
 
-/// The members of `CreateCluster` that are kept only to be shown.
-const SHOWN: [&str; 5] = [
-    "configuration",
-    "settings",
-    "capacityProviders",
-    "defaultCapacityProviderStrategy",
-    "serviceConnectDefaults",
-];
+/// The members of `CreateCluster` and `UpdateCluster` that are kept only to be shown.
+const SHOWN: [&str; 3] = ["configuration", "settings", "serviceConnectDefaults"];
+/// A deleted cluster can be described for so long.
+const SHOWN_AFTER_MS: Millis = 3_600_000;
 
 /// One cluster.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,7 +24,9 @@ const SHOWN: [&str; 5] = [
 pub(super) struct Cluster {
     name: String,
     active: bool,
-    members: Map<String, Value>,
+    #[serde(default)]
+    deleted_at: Option<Millis>,
+    pub(super) members: Map<String, Value>,
     pub(super) tags: Tags,
     /// Services by name; one that is deleted stays until another takes its name.
     pub(super) services: BTreeMap<String, ServiceKey>,
@@ -43,9 +42,17 @@ impl Ecs {
     }
 
     fn active_cluster(&self, name: &str) -> Option<&Cluster> {
+        self.known_cluster(name).filter(|cluster| cluster.active)
+    }
+
+    /// A cluster that is active, or was until not long ago.
+    fn known_cluster(&self, name: &str) -> Option<&Cluster> {
         let name =
             names::resource(name).map_or(Some(name), |name| name.strip_prefix("cluster/"))?;
-        self.clusters.get(name).filter(|cluster| cluster.active)
+        let lately = |at: Millis| self.clock < at.saturating_add(SHOWN_AFTER_MS);
+        self.clusters
+            .get(name)
+            .filter(|cluster| cluster.active || cluster.deleted_at.is_some_and(lately))
     }
 
     pub(super) fn create_cluster(&mut self, request: Request<'_>) -> Result<Value> {
@@ -57,6 +64,12 @@ impl Ecs {
                 members.insert(member.to_owned(), value.clone());
             }
         }
+        members
+            .entry("settings")
+            .or_insert_with(|| json!([{"name": "containerInsights", "value": "disabled"}]));
+        for (member, value) in Self::read_providers(request)? {
+            members.insert(member.to_owned(), value);
+        }
         let given = tags::read(request, "tags")?;
         let cluster = self
             .clusters
@@ -64,6 +77,7 @@ impl Ecs {
             .or_insert_with(|| Cluster {
                 name: name.to_owned(),
                 active: false,
+                deleted_at: None,
                 members: Map::new(),
                 tags: Tags::new(),
                 services: BTreeMap::new(),
@@ -71,11 +85,41 @@ impl Ecs {
         // An active cluster of that name is the answer, unchanged.
         if !cluster.active {
             cluster.active = true;
+            cluster.deleted_at = None;
             cluster.members = members;
             cluster.tags = given;
         }
-        let cluster = &self.clusters[name];
-        Ok(json!({"cluster": self.cluster_view(cluster, true)}))
+        Ok(self.whole_cluster(name))
+    }
+
+    /// Changes the members that are given. Settings are changed one by one.
+    pub(super) fn update_cluster(&mut self, request: Request<'_>) -> Result<Value> {
+        request.required("cluster")?;
+        let name = self.cluster(request)?;
+        if let Some(cluster) = self.clusters.get_mut(&name) {
+            for member in SHOWN {
+                let Some(value) = request.value(member) else {
+                    continue;
+                };
+                let known = cluster.members.get_mut(member);
+                match (known.and_then(Value::as_array_mut), value.as_array()) {
+                    (Some(known), Some(given)) => {
+                        known.retain(|one| !given.iter().any(|new| new["name"] == one["name"]));
+                        known.extend(given.iter().cloned());
+                    }
+                    _ => {
+                        cluster.members.insert(member.to_owned(), value.clone());
+                    }
+                }
+            }
+        }
+        Ok(self.whole_cluster(&name))
+    }
+
+    /// The answer that shows a cluster with all that there is of it.
+    pub(super) fn whole_cluster(&self, name: &str) -> Value {
+        let all = ["TAGS", "SETTINGS", "CONFIGURATIONS"];
+        json!({"cluster": self.cluster_view(&self.clusters[name], &all)})
     }
 
     pub(super) fn delete_cluster(&mut self, request: Request<'_>) -> Result<Value> {
@@ -96,12 +140,13 @@ impl Ecs {
         }
         if let Some(cluster) = self.clusters.get_mut(&name) {
             cluster.active = false;
+            cluster.deleted_at = Some(self.clock);
         }
-        Ok(json!({"cluster": self.cluster_view(&self.clusters[&name], false)}))
+        Ok(self.whole_cluster(&name))
     }
 
     pub(super) fn describe_clusters(&self, request: Request<'_>) -> Result<Value> {
-        let with_tags = request.includes("TAGS")?;
+        let include = request.texts("include")?;
         let mut wanted = request.texts("clusters")?;
         if wanted.is_empty() {
             wanted.push("default");
@@ -111,8 +156,8 @@ impl Ecs {
         }
         let (mut clusters, mut failures) = (Vec::new(), Vec::new());
         for name in wanted {
-            match self.active_cluster(name) {
-                Some(cluster) => clusters.push(self.cluster_view(cluster, with_tags)),
+            match self.known_cluster(name) {
+                Some(cluster) => clusters.push(self.cluster_view(cluster, &include)),
                 None => failures.push(json!({
                     "arn": self.cluster_arn(names::last(name)),
                     "reason": "MISSING",
@@ -149,7 +194,9 @@ impl Ecs {
         )
     }
 
-    fn cluster_view(&self, cluster: &Cluster, with_tags: bool) -> Value {
+    /// `include` as in DescribeClusters: what is shown only when it is asked for.
+    fn cluster_view(&self, cluster: &Cluster, include: &[&str]) -> Value {
+        let with_tags = include.contains(&"TAGS");
         let (services, running, pending) = self.cluster_counts(cluster);
         let mut view = json!({
             "clusterArn": self.cluster_arn(&cluster.name),
@@ -166,7 +213,14 @@ impl Ecs {
             "defaultCapacityProviderStrategy": [],
         });
         for (member, value) in &cluster.members {
-            view[member] = value.clone();
+            let shown = match member.as_str() {
+                "settings" => include.contains(&"SETTINGS"),
+                "configuration" => include.contains(&"CONFIGURATIONS"),
+                _ => true,
+            };
+            if shown {
+                view[member] = value.clone();
+            }
         }
         view
     }

@@ -17,6 +17,9 @@ const FARGATE: [(u64, u64, u64, u64); 7] = [
     (16_384, 32_768, 122_880, 8_192),
 ];
 
+/// Seconds that `startTimeout` and `stopTimeout` may have on Fargate (`ContainerDefinition` in the API reference).
+const TIMEOUTS: std::ops::RangeInclusive<u64> = 2..=120;
+
 /// Adds what ECS adds to a document when it is registered.
 pub(super) fn fill_in(document: &mut Map<String, Value>) -> Result<()> {
     let awsvpc = document
@@ -257,6 +260,16 @@ fn check_container(
         return Err(client(
             "Fargate requires task definition to have execution role ARN to support log driver awslogs.",
         ));
+    }
+    for timeout in ["startTimeout", "stopTimeout"] {
+        let seconds = container.get(timeout).and_then(Value::as_u64);
+        if fargate && seconds.is_some_and(|seconds| !TIMEOUTS.contains(&seconds)) {
+            return Err(client(format!(
+                "Invalid setting for container '{name}'. '{timeout}' must be between {} and {} seconds on Fargate.",
+                TIMEOUTS.start(),
+                TIMEOUTS.end()
+            )));
+        }
     }
     let needs_role = container
         .get("secrets")

@@ -37,16 +37,16 @@ impl Ecs {
             return Ok(json!({"serviceDeployments": []}));
         };
         let newest_first = service.history.iter().rev().filter(|one| {
-            let status = json!(one.status);
-            (statuses.is_empty() || statuses.iter().any(|wanted| status == *wanted))
+            (statuses.is_empty() || statuses.iter().any(|wanted| json!(one.status) == *wanted))
                 && before.is_none_or(|before| one.created_at < before)
                 && after.is_none_or(|after| one.created_at > after)
         });
-        let items = newest_first.map(|one| {
-            let view = self.service_deployment_brief(service, one);
-            (format!("{:020}", one.number), view)
-        });
-        let (deployments, token) = page(items, true, request, 20, 100)?;
+        let items = newest_first.map(|one| (format!("{:020}", one.number), one));
+        let (found, token) = page(items, true, request, 20, 100)?;
+        let deployments: Vec<Value> = found
+            .into_iter()
+            .map(|one| self.service_deployment_brief(service, one))
+            .collect();
         Ok(with_token(
             object([("serviceDeployments", deployments.into())]),
             token,

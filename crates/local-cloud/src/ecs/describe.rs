@@ -3,6 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::Ecs;
+use super::capacity_providers::{on_fargate, platform};
+use super::events::Event;
 use super::service::{
     Deployment, Progress, Rollout, Service, ServiceDeployment, ServiceKey, ServiceRevision,
 };
@@ -11,6 +13,7 @@ use super::tags;
 use super::task_state::{Container, ContainerState, Status, Task};
 use crate::place::seconds;
 use crate::task::Millis;
+use crate::view::View;
 
 /// Members that a service shows in its deployments only.
 const DEPLOYMENTS_ONLY: [&str; 3] = [
@@ -22,6 +25,14 @@ const DEPLOYMENTS_ONLY: [&str; 3] = [
 fn put(view: &mut Value, member: &str, value: Option<impl Into<Value>>) {
     if let Some(value) = value {
         view[member] = value.into();
+    }
+}
+
+/// A member of a revision as it is shown: what runs has a version that says what it is.
+fn resolved(member: &str, value: &Value) -> Value {
+    match (member, value.as_str()) {
+        ("platformVersion", Some(version)) => platform(version).into(),
+        _ => value.clone(),
     }
 }
 
@@ -44,10 +55,27 @@ impl Ecs {
         service.tasks.iter().filter_map(|id| self.tasks.get(id))
     }
 
-    pub(super) fn service_view(&self, key: ServiceKey, with_tags: bool) -> Value {
+    pub(super) fn service_view(&self, key: ServiceKey, with_tags: bool) -> View {
         let Some(service) = self.services.get(&key) else {
-            return Value::Null;
+            return Value::Null.into();
         };
+        let Value::Object(members) = self.service_members(service, with_tags) else {
+            return Value::Null.into();
+        };
+        let members = members
+            .into_iter()
+            .map(|(name, value)| match name.as_str() {
+                "events" => (
+                    name,
+                    View::List(service.events.iter().map(Event::view).collect()),
+                ),
+                _ => (name, value.into()),
+            });
+        View::Object(members.collect())
+    }
+
+    /// All that a service shows, its events left out.
+    fn service_members(&self, service: &Service, with_tags: bool) -> Value {
         let (running, pending) = counts(self.tasks_of(service));
         let primary = service.deployments.first();
         let last = service
@@ -72,11 +100,7 @@ impl Ecs {
                 view[member] = value.clone();
             }
         }
-        if service
-            .members
-            .get("launchType")
-            .is_some_and(|launch| launch == "FARGATE")
-        {
+        if on_fargate(&service.members) {
             view["platformFamily"] = "Linux".into();
         }
         put(
@@ -90,17 +114,7 @@ impl Ecs {
             .enumerate()
             .map(|(index, one)| self.deployment_view(service, one, index == 0))
             .collect();
-        view["events"] = service
-            .events
-            .iter()
-            .map(|event| {
-                object([
-                    ("id", event.id.as_str().into()),
-                    ("createdAt", seconds(event.at)),
-                    ("message", event.message.as_str().into()),
-                ])
-            })
-            .collect();
+        view["events"] = Value::Null;
         view["createdAt"] = seconds(service.created_at);
         view["createdBy"] = service.created_by.as_str().into();
         if let Some(primary) = primary {
@@ -163,14 +177,10 @@ impl Ecs {
         if let Some(revision) = service.revision(&one.revision) {
             for (member, value) in &revision.members {
                 if !matches!(member.as_str(), "loadBalancers" | "serviceRegistries") {
-                    view[member] = value.clone();
+                    view[member] = resolved(member, value);
                 }
             }
-            if revision
-                .members
-                .get("launchType")
-                .is_some_and(|launch| launch == "FARGATE")
-            {
+            if on_fargate(&revision.members) {
                 view["platformFamily"] = "Linux".into();
             }
         }
@@ -298,13 +308,9 @@ impl Ecs {
             "createdAt": seconds(one.created_at),
         });
         for (member, value) in &one.members {
-            view[member] = value.clone();
+            view[member] = resolved(member, value);
         }
-        if one
-            .members
-            .get("launchType")
-            .is_some_and(|launch| launch == "FARGATE")
-        {
+        if on_fargate(&one.members) {
             view["platformFamily"] = "Linux".into();
         }
         let plans = self
@@ -338,7 +344,7 @@ impl Ecs {
             given.or_else(|| document?.get(name)).cloned()
         };
         let mut view = json!({
-            "attachments": [],
+            "attachments": self.attachments(task),
             "attributes": [],
             "availabilityZone": format!("{}a", self.settings.region),
             "clusterArn": self.cluster_arn(&task.cluster),
@@ -358,6 +364,7 @@ impl Ecs {
                 json!({"containerOverrides": names.collect::<Value>(), "inferenceAcceleratorOverrides": []})
             }),
         });
+        put(&mut view, "capacityProviderName", task.provider.as_deref());
         put(&mut view, "startedBy", task.started_by.as_deref());
         put(&mut view, "cpu", size("cpu"));
         put(&mut view, "memory", size("memory"));
@@ -399,19 +406,19 @@ impl Ecs {
     }
 
     fn container_view(&self, task: &Task, one: &Container) -> Value {
-        let arn = format!("container/{}/{}/{}", task.cluster, task.id, one.id);
+        let arn = ["container/", &task.cluster, "/", &task.id, "/", &one.id];
         let status = match task.status {
             Status::Provisioning => json!("PENDING"),
             _ => json!(one.state),
         };
         let mut view = json!({
-            "containerArn": self.settings.arn(&arn),
+            "containerArn": self.settings.arn(arn),
             "taskArn": self.task_arn(&task.cluster, &task.id),
             "name": one.name,
             "image": one.image,
             "lastStatus": status,
             "networkBindings": [],
-            "networkInterfaces": [],
+            "networkInterfaces": self.interfaces(task),
             "healthStatus": one.health(),
         });
         put(&mut view, "imageDigest", one.digest.as_deref());

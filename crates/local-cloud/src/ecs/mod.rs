@@ -6,11 +6,13 @@
 //! How a service moves: every change that may matter wakes its service, the agenda brings it to the scheduler (`schedule.rs`) a little later, and that looks at all of the
 //! service's tasks and starts, stops and completes. Nothing else starts a service's task.
 
+mod account_settings;
 mod agenda;
 mod alarms;
 mod blueprint;
 mod breaker;
 mod capacity;
+mod capacity_providers;
 mod cluster;
 mod definition_rules;
 mod deployment;
@@ -19,6 +21,7 @@ mod describe;
 mod events;
 mod health;
 mod names;
+mod network;
 mod ordering;
 mod pace;
 mod paging;
@@ -46,6 +49,7 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::task::{Effect, Millis};
+use crate::view::View;
 use agenda::{Agenda, Timer};
 pub use alarms::AlarmState;
 use cluster::Cluster;
@@ -99,6 +103,9 @@ pub struct Ecs {
     /// Which tasks `RunTask` ran for which client token.
     #[serde(default)]
     tokens: Tokens,
+    /// What was set of the account's settings.
+    #[serde(default)]
+    account_settings: BTreeMap<String, String>,
     agenda: Agenda,
     effects: Vec<Effect>,
 }
@@ -120,6 +127,7 @@ impl Ecs {
             alarms: BTreeMap::new(),
             capacity: None,
             tokens: Tokens::default(),
+            account_settings: BTreeMap::new(),
             agenda: Agenda::default(),
             effects: Vec::new(),
         }
@@ -134,14 +142,43 @@ impl Ecs {
         request: &Value,
         caller: &str,
         now: Millis,
-    ) -> Result<Value> {
+    ) -> Result<View> {
         self.tick(now);
         let now = self.clock;
         let request = shape::conform(operation, request)?;
         let request = Request::of_members(&request);
         let reads = operation.starts_with("Describe") || operation.starts_with("List");
         let answer = match operation {
+            "CreateService" => self.create_service(request, caller, now),
+            "UpdateService" => self.update_service(request, now),
+            "DeleteService" => self.delete_service(request, now),
+            "DescribeServices" => self.describe_services(request),
+            _ => self
+                .apply_other(operation, request, caller, now)
+                .map(View::from),
+        }?;
+        if !reads {
+            self.generation += 1;
+        }
+        Ok(answer)
+    }
+
+    /// The operations whose answers show no services.
+    fn apply_other(
+        &mut self,
+        operation: &str,
+        request: Request<'_>,
+        caller: &str,
+        now: Millis,
+    ) -> Result<Value> {
+        match operation {
             "CreateCluster" => self.create_cluster(request),
+            "UpdateCluster" | "UpdateClusterSettings" => self.update_cluster(request),
+            "PutClusterCapacityProviders" => self.put_cluster_capacity_providers(request),
+            "DescribeCapacityProviders" => self.describe_capacity_providers(request),
+            "ListContainerInstances" => self.list_container_instances(request),
+            "PutAccountSetting" => self.put_account_setting(request, caller),
+            "ListAccountSettings" => self.list_account_settings(request, caller),
             "DeleteCluster" => self.delete_cluster(request),
             "DescribeClusters" => self.describe_clusters(request),
             "ListClusters" => self.list_clusters(request),
@@ -151,10 +188,6 @@ impl Ecs {
             "DescribeTaskDefinition" => self.describe_task_definition(request),
             "ListTaskDefinitions" => self.list_task_definitions(request),
             "ListTaskDefinitionFamilies" => self.list_task_definition_families(request),
-            "CreateService" => self.create_service(request, caller, now),
-            "UpdateService" => self.update_service(request, now),
-            "DeleteService" => self.delete_service(request, now),
-            "DescribeServices" => self.describe_services(request),
             "ListServices" => self.list_services(request),
             "ListServiceDeployments" => self.list_service_deployments(request),
             "DescribeServiceDeployments" => self.describe_service_deployments(request),
@@ -167,12 +200,8 @@ impl Ecs {
             "TagResource" => self.tag_resource(request),
             "UntagResource" => self.untag_resource(request),
             "ListTagsForResource" => self.list_tags_for_resource(request),
-            _ => return Err(ApiError::unknown_operation("ECS", operation)),
-        }?;
-        if !reads {
-            self.generation += 1;
+            _ => Err(ApiError::unknown_operation("ECS", operation)),
         }
-        Ok(answer)
     }
 
     /// Lets everything happen that is due until `now`, each at its own time. Cheap when nothing is.
@@ -198,6 +227,7 @@ impl Ecs {
                 Timer::Forget { task } => {
                     self.tasks.remove(&task);
                 }
+                Timer::StartTimeout { task } => self.release(&task, at),
             }
         }
         self.clock = self.clock.max(now);

@@ -24,12 +24,17 @@ impl Random {
 
     /// 32 hexadecimal digits, as the ids of tasks.
     pub(super) fn hex(&mut self) -> String {
-        format!("{:016x}{:016x}", self.next(), self.next())
+        hex::encode(self.bytes())
     }
 
     /// 16 hexadecimal digits, as at the end of target groups' ARNs.
     pub(super) fn short_hex(&mut self) -> String {
-        format!("{:016x}", self.next())
+        hex::encode(self.next().to_be_bytes())
+    }
+
+    fn bytes(&mut self) -> [u8; 16] {
+        let (high, low) = (u128::from(self.next()), u128::from(self.next()));
+        (high << 64 | low).to_be_bytes()
     }
 
     /// 19 digits, as the ids of deployments and service revisions.
@@ -48,22 +53,34 @@ impl Random {
     /// A UUID, as the ids of events and containers.
     pub(super) fn uuid(&mut self) -> String {
         let hex = self.hex();
-        format!(
-            "{}-{}-4{}-a{}-{}",
+        let parts = [
             &hex[..8],
             &hex[8..12],
             &hex[13..16],
             &hex[17..20],
-            &hex[20..]
-        )
+            &hex[20..],
+        ];
+        let [first, second, third, fourth, fifth] = parts;
+        joined(&[first, "-", second, "-4", third, "-a", fourth, "-", fifth])
     }
 }
 
 impl Settings {
-    /// `arn:aws:ecs:region:account:resource`.
-    pub(super) fn arn(&self, resource: &str) -> String {
-        format!("arn:aws:ecs:{}:{}:{resource}", self.region, self.account)
+    /// `arn:aws:ecs:region:account:resource`, of the parts of the resource's name.
+    pub(super) fn arn<const N: usize>(&self, resource: [&str; N]) -> String {
+        let place = ["arn:aws:ecs:", &self.region, ":", &self.account, ":"];
+        joined(place.iter().chain(&resource))
     }
+}
+
+/// The parts in one string. Answers are full of ids and ARNs, so it matters that this is done at once.
+pub(super) fn joined<'a>(parts: impl IntoIterator<Item = &'a &'a str> + Clone) -> String {
+    let length = parts.clone().into_iter().map(|part| part.len()).sum();
+    let mut joined = String::with_capacity(length);
+    for part in parts {
+        joined.push_str(part);
+    }
+    joined
 }
 
 /// The part of an ARN after the account, when `name` is an ARN of ECS.
@@ -82,24 +99,24 @@ pub(super) fn last(name: &str) -> &str {
 
 impl Ecs {
     pub(super) fn cluster_arn(&self, cluster: &str) -> String {
-        self.settings.arn(&format!("cluster/{cluster}"))
+        self.settings.arn(["cluster/", cluster])
     }
 
     pub(super) fn service_arn(&self, cluster: &str, service: &str) -> String {
-        self.settings.arn(&format!("service/{cluster}/{service}"))
+        self.settings.arn(["service/", cluster, "/", service])
     }
 
     pub(super) fn task_arn(&self, cluster: &str, task: &str) -> String {
-        self.settings.arn(&format!("task/{cluster}/{task}"))
+        self.settings.arn(["task/", cluster, "/", task])
     }
 
     pub(super) fn service_deployment_arn(&self, cluster: &str, service: &str, id: &str) -> String {
         self.settings
-            .arn(&format!("service-deployment/{cluster}/{service}/{id}"))
+            .arn(["service-deployment/", cluster, "/", service, "/", id])
     }
 
     pub(super) fn service_revision_arn(&self, cluster: &str, service: &str, id: &str) -> String {
         self.settings
-            .arn(&format!("service-revision/{cluster}/{service}/{id}"))
+            .arn(["service-revision/", cluster, "/", service, "/", id])
     }
 }

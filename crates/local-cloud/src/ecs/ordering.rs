@@ -76,14 +76,19 @@ pub(super) fn read_restart(container: Request<'_>) -> super::Result<Option<Resta
     }))
 }
 
-/// Whether what `wait` asks for has come, or cannot come any more and why.
-fn outcome(wait: &Wait, containers: &[Container]) -> Result<bool, String> {
+/// Whether what `wait` asks for has come, or does not come any more and why.
+fn outcome(
+    wait: &Wait,
+    target: &str,
+    containers: &[Container],
+    now: Millis,
+) -> Result<bool, String> {
     let name = &wait.container;
     let Some(other) = containers.iter().find(|one| one.name == *name) else {
         return Ok(true);
     };
     let stopped = other.state == ContainerState::Stopped;
-    match wait.condition {
+    let met = match wait.condition {
         Condition::Start => Ok(other.state != ContainerState::Pending),
         Condition::Success if stopped && other.exit_code != Some(0) => Err(format!(
             "dependency container '{name}' did not exit successfully"
@@ -94,7 +99,16 @@ fn outcome(wait: &Wait, containers: &[Container]) -> Result<bool, String> {
             "dependency container '{name}' did not become healthy"
         )),
         Condition::Healthy => Ok(false),
+    }?;
+    let due = other.started_at.zip(other.start_timeout_ms);
+    let late = due.is_some_and(|(started, timeout)| now >= started + timeout);
+    if !met && late && wait.condition != Condition::Start {
+        // The words of ECS's agent, which shows more of the containers than their names (`agent/engine/dependencygraph/graph.go`).
+        return Err(format!(
+            "dependency graph: container ordering dependency [{name}] for target [{target}] has timed out."
+        ));
     }
+    Ok(met)
 }
 
 impl Ecs {
@@ -110,8 +124,9 @@ impl Ecs {
                 continue;
             }
             let waits = container.waits.iter();
-            let met: Result<Vec<bool>, String> =
-                waits.map(|wait| outcome(wait, &task.containers)).collect();
+            let met: Result<Vec<bool>, String> = waits
+                .map(|wait| outcome(wait, &container.name, &task.containers, now))
+                .collect();
             match met {
                 Ok(met) if met.iter().all(|met| *met) => {
                     let container = &mut task.containers[index];

@@ -9,7 +9,9 @@
 
 use super::Ecs;
 use super::agenda::Timer;
+use super::capacity_providers::{platform, provider};
 use super::deployment::Why;
+use super::network;
 use super::service::{
     Progress, Rollout, Rules, Service, ServiceDeployment, ServiceKey, ServiceState,
 };
@@ -197,6 +199,15 @@ impl Ecs {
         }
     }
 
+    /// So many tasks of a deployment are there.
+    fn number_of(&self, service: &Service, deployment: &str) -> usize {
+        let tasks = service.tasks.iter().filter_map(|id| self.tasks.get(id));
+        let members = tasks.filter_map(|task| task.membership.as_ref());
+        members
+            .filter(|member| member.deployment == deployment)
+            .count()
+    }
+
     pub(super) fn start_tasks(
         &mut self,
         key: ServiceKey,
@@ -213,9 +224,10 @@ impl Ecs {
             let Some(one) = service.deployments.iter().find(|one| one.id == deployment) else {
                 return;
             };
-            let targets = service
-                .revision(&one.revision)
-                .map(|revision| &revision.targets);
+            let revision = service.revision(&one.revision);
+            let targets = revision.map(|revision| &revision.targets);
+            let network =
+                revision.and_then(|revision| revision.members.get("networkConfiguration"));
             let new = NewTask {
                 cluster: service.cluster.clone(),
                 definition: one.definition.clone(),
@@ -230,14 +242,20 @@ impl Ecs {
                     .member_text("launchType")
                     .unwrap_or("FARGATE")
                     .to_owned(),
-                platform_version: service.member_text("platformVersion").map(str::to_owned),
+                provider: service
+                    .members
+                    .get("capacityProviderStrategy")
+                    .and_then(|strategy| {
+                        let there = self.number_of(service, deployment) + ids.len();
+                        provider(strategy, u64::try_from(there).unwrap_or(u64::MAX))
+                    }),
+                platform_version: service
+                    .member_text("platformVersion")
+                    .map(|version| platform(version).to_owned()),
+                subnet: network::subnet(network),
                 given_overrides: None,
                 overrides: Vec::new(),
-                tags: self.propagated(
-                    service.member_text("propagateTags"),
-                    &one.definition,
-                    Some(&service.tags),
-                ),
+                tags: self.tags_of_tasks(service, &one.definition),
                 targets: targets
                     .into_iter()
                     .flatten()

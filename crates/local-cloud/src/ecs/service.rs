@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::alarms::Alarms;
 use super::breaker::Breaker;
 use super::events::Event;
+use super::request::Request;
 use super::stages::{Shift, Strategy};
 use super::tags::Tags;
 use super::task_definition::DefinitionId;
@@ -39,6 +40,9 @@ pub(super) struct Service {
     pub(super) grace_seconds: u64,
     pub(super) created_at: Millis,
     pub(super) created_by: String,
+    /// The request that made it, if that had a client token.
+    #[serde(default)]
+    pub(super) made_by: Option<Map<String, Value>>,
     pub(super) tags: Tags,
     /// The newest first.
     pub(super) events: VecDeque<Event>,
@@ -225,6 +229,11 @@ impl Rules {
 }
 
 impl Service {
+    /// Whether this is the request that made it, come again with its client token.
+    pub(super) fn is_made_by(&self, request: Request<'_>) -> bool {
+        self.made_by.as_ref() == Some(request.members())
+    }
+
     /// The present service deployment, or the last one.
     pub(super) fn current(&mut self) -> Option<&mut ServiceDeployment> {
         self.history.last_mut()

@@ -4,17 +4,19 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
 
+use super::capacity_providers::{change_placement, on_fargate, place, rebalancing};
 use super::cluster::{check_name, with_token};
 use super::deployment::REVISION_MEMBERS;
-use super::describe::{missing, object};
+use super::describe::missing;
 use super::paging::page;
 use super::request::{Request, client, invalid};
 use super::service::{Rules, Service, ServiceKey, ServiceState};
 use super::tags::{self, Tags};
 use super::task_definition::DefinitionId;
-use super::{Ecs, Result, alarms, breaker, names, stages};
+use super::{Ecs, Result, alarms, breaker, names, stages, tokens};
 use crate::error::ApiError;
 use crate::task::Millis;
+use crate::view::View;
 
 /// The members of `UpdateService` that are kept as they are given; `CreateService` has these and two more.
 const UPDATED: [&str; 16] = [
@@ -77,21 +79,24 @@ impl Ecs {
         request: Request<'_>,
         caller: &str,
         now: Millis,
-    ) -> Result<Value> {
+    ) -> Result<View> {
         let cluster = self.cluster(request)?;
         let name = request.required("serviceName")?;
         check_name(name, "Service name")?;
-        match self
-            .find_service(&cluster, name)
-            .map(|(_, service)| service.state)
-        {
-            Some(ServiceState::Active) => {
-                return Err(invalid("Creation of service was not idempotent."));
+        let token = tokens::read(request, 36)?;
+        if let Some((key, service)) = self.find_service(&cluster, name) {
+            match service.state {
+                ServiceState::Active if service.is_made_by(request) => {
+                    return Ok(View::object([("service", self.service_view(key, true))]));
+                }
+                ServiceState::Active => {
+                    return Err(invalid("Creation of service was not idempotent."));
+                }
+                ServiceState::Draining => {
+                    return Err(invalid("Unable to Start a service that is still Draining."));
+                }
+                ServiceState::Inactive => {}
             }
-            Some(ServiceState::Draining) => {
-                return Err(invalid("Unable to Start a service that is still Draining."));
-            }
-            Some(ServiceState::Inactive) | None => {}
         }
         let definition = request
             .text("taskDefinition")?
@@ -105,22 +110,16 @@ impl Ecs {
         let desired = request.count("desiredCount", 0, 5_000)?.ok_or_else(|| {
             invalid("desiredCount must be specified with the REPLICA scheduling strategy.")
         })?;
-        request.choice("launchType", &LAUNCH_TYPES)?;
         let mut members = Map::new();
-        if request.value("capacityProviderStrategy").is_none() {
-            let fargate = self
-                .definition(&definition)
-                .is_some_and(|one| one.requires("FARGATE"));
-            members.insert(
-                "launchType".into(),
-                if fargate { "FARGATE" } else { "EC2" }.into(),
-            );
-        }
         for member in UPDATED.iter().chain(&CREATED) {
             if let Some(value) = request.value(member) {
                 members.insert((*member).to_owned(), value.clone());
             }
         }
+        place(
+            &mut members,
+            self.placement(&cluster, request, &definition)?,
+        );
         let defaults = [
             ("schedulingStrategy", json!("REPLICA")),
             ("deploymentController", json!({"type": "ECS"})),
@@ -129,17 +128,14 @@ impl Ecs {
             ("enableECSManagedTags", json!(false)),
             ("enableExecuteCommand", json!(false)),
             ("propagateTags", json!("NONE")),
-            ("availabilityZoneRebalancing", json!("DISABLED")),
+            ("availabilityZoneRebalancing", rebalancing(request)?.into()),
             ("healthCheckGracePeriodSeconds", json!(0)),
             ("deploymentConfiguration", default_configuration()),
         ];
         for (member, value) in defaults {
             members.entry(member).or_insert(value);
         }
-        if members
-            .get("launchType")
-            .is_some_and(|launch| launch == "FARGATE")
-        {
+        if on_fargate(&members) {
             members
                 .entry("platformVersion")
                 .or_insert_with(|| "LATEST".into());
@@ -159,6 +155,7 @@ impl Ecs {
             grace_seconds: plan.grace_seconds,
             created_at: now,
             created_by: caller.to_owned(),
+            made_by: token.map(|_| request.members().clone()),
             tags,
             events: VecDeque::new(),
             deployments: Vec::new(),
@@ -179,10 +176,10 @@ impl Ecs {
         }
         self.services.insert(key, service);
         self.begin_deployment(key, definition, plan.targets, now);
-        Ok(object([("service", self.service_view(key, true))]))
+        Ok(View::object([("service", self.service_view(key, true))]))
     }
 
-    pub(super) fn update_service(&mut self, request: Request<'_>, now: Millis) -> Result<Value> {
+    pub(super) fn update_service(&mut self, request: Request<'_>, now: Millis) -> Result<View> {
         let key = self.any_service_key(request, "service")?;
         let (definition, mut members) = match self.services.get(&key) {
             Some(service) if service.state == ServiceState::Active => {
@@ -207,7 +204,15 @@ impl Ecs {
         let desired = request.count("desiredCount", 0, 5_000)?;
         let force = request.flag("forceNewDeployment")?.unwrap_or(false);
         let mut redeploy = force || definition.as_ref() != Some(&wanted);
-        for member in UPDATED {
+        if request.value("capacityProviderStrategy").is_some() {
+            let cluster = self.cluster(request)?;
+            let wanted = self.strategy(&cluster, request)?;
+            redeploy |= change_placement(&mut members, wanted, force)?;
+        }
+        for member in UPDATED
+            .into_iter()
+            .filter(|one| *one != "capacityProviderStrategy")
+        {
             if let Some(value) = request.value(member)
                 && members.get(member) != Some(value)
             {
@@ -239,7 +244,7 @@ impl Ecs {
         } else {
             self.wake(key, now);
         }
-        Ok(object([("service", self.service_view(key, true))]))
+        Ok(View::object([("service", self.service_view(key, true))]))
     }
 
     /// Checks what a service is to be and reads what the scheduler goes by. `deploymentConfiguration` is merged member by member into the present one.
@@ -279,7 +284,7 @@ impl Ecs {
                 "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
             ));
         }
-        if members.text("launchType")? == Some("FARGATE") && !found.supports_fargate() {
+        if on_fargate(members.members()) && !found.supports_fargate() {
             return Err(client(
                 "Task definition does not support launch_type FARGATE.",
             ));
@@ -333,7 +338,7 @@ impl Ecs {
         Ok((group.to_owned(), port))
     }
 
-    pub(super) fn delete_service(&mut self, request: Request<'_>, now: Millis) -> Result<Value> {
+    pub(super) fn delete_service(&mut self, request: Request<'_>, now: Millis) -> Result<View> {
         let key = self.service_key(request, "service")?;
         let force = request.flag("force")?.unwrap_or(false);
         let Some(service) = self.services.get_mut(&key) else {
@@ -350,10 +355,10 @@ impl Ecs {
             primary.desired = 0;
         }
         self.wake(key, now);
-        Ok(object([("service", self.service_view(key, true))]))
+        Ok(View::object([("service", self.service_view(key, true))]))
     }
 
-    pub(super) fn describe_services(&self, request: Request<'_>) -> Result<Value> {
+    pub(super) fn describe_services(&self, request: Request<'_>) -> Result<View> {
         let cluster = self.cluster(request)?;
         let with_tags = request.includes("TAGS")?;
         let wanted = request.texts("services")?;
@@ -370,9 +375,9 @@ impl Ecs {
                 None => failures.push(missing(&self.service_arn(&cluster, names::last(name)))),
             }
         }
-        Ok(object([
-            ("services", services.into()),
-            ("failures", failures.into()),
+        Ok(View::object([
+            ("services", View::List(services)),
+            ("failures", Value::from(failures).into()),
         ]))
     }
 
@@ -394,6 +399,20 @@ impl Ecs {
             .map(|(name, _)| (name.clone(), self.service_arn(&cluster, name)));
         let (arns, token) = page(items, false, request, 10, 100)?;
         Ok(with_token(json!({"serviceArns": arns}), token))
+    }
+
+    /// The tags that tasks of a service get.
+    pub(super) fn tags_of_tasks(&self, service: &Service, definition: &DefinitionId) -> Tags {
+        let from = service.member_text("propagateTags");
+        let mut tags = self.propagated(from, definition, Some(&service.tags));
+        if service
+            .members
+            .get("enableECSManagedTags")
+            .is_some_and(|managed| *managed == true)
+        {
+            tags.extend(tags::managed_tags(&service.cluster, Some(&service.name)));
+        }
+        tags
     }
 
     /// The tags that a task gets from its task definition or service.

@@ -108,7 +108,7 @@ impl Place<'_> {
     ) -> Result<Map<String, Value>> {
         let mut kept = Map::new();
         for member in members {
-            match given.get(member.name).filter(|value| !value.is_null()) {
+            match get(given, member.name).filter(|value| !value.is_null()) {
                 Some(value) => {
                     let value = self.value(&member.shape, value, &join(path, member.name))?;
                     kept.insert(member.name.to_owned(), value);
@@ -138,6 +138,15 @@ impl Place<'_> {
             ),
         ))
     }
+}
+
+/// The member of that name. A request has few of the members that it may have, and then it is quicker to compare names than to hash each.
+fn get<'a>(given: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    if given.len() > 8 {
+        return given.get(name);
+    }
+    let mut members = given.iter();
+    members.find_map(|(known, value)| (known == name).then_some(value))
 }
 
 fn join(path: &str, name: &str) -> String {

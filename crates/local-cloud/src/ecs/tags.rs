@@ -51,6 +51,15 @@ fn check_number(tags: &Tags) -> Result<()> {
     Ok(())
 }
 
+/// The tags that ECS itself gives to tasks where `enableECSManagedTags` is set (*Tagging Amazon ECS resources*).
+pub(super) fn managed_tags(cluster: &str, service: Option<&str>) -> Tags {
+    let cluster = ("aws:ecs:clusterName", Some(cluster));
+    [cluster, ("aws:ecs:serviceName", service)]
+        .into_iter()
+        .filter_map(|(key, name)| Some((key.to_owned(), name?.to_owned())))
+        .collect()
+}
+
 /// Tags as answers hold them.
 pub(super) fn view(tags: &Tags) -> Value {
     tags.iter()

@@ -3,6 +3,8 @@
 //! They belong to Elastic Load Balancing, but live here because the scheduler waits for their targets' health. Left out: an Application Load Balancer whose targets are all
 //! unhealthy sends requests to all of them; this one to none.
 
+use std::net::Ipv4Addr;
+
 use serde::{Deserialize, Serialize};
 
 use super::Ecs;
@@ -51,6 +53,8 @@ impl TargetGroup {
 pub struct TargetHealth {
     /// ID of the task.
     pub task: String,
+    /// The address that the task is shown with.
+    pub address: Ipv4Addr,
     /// Container port.
     pub port: u16,
     /// `initial`, `healthy`, `unhealthy` or `draining`.
@@ -194,6 +198,7 @@ impl Ecs {
             .filter(|(_, target)| target.group == arn && target.state != TargetState::Unregistered)
             .map(|(task, target)| TargetHealth {
                 task: task.id.clone(),
+                address: self.address(task),
                 port: target.port,
                 state: target.state.name().to_owned(),
                 reason: match target.state {

@@ -3,20 +3,21 @@
 use serde_json::{Value, json};
 
 use super::blueprint;
+use super::capacity_providers::{Placement, platform, provider};
 use super::cluster::with_token;
 use super::describe::{missing, object};
 use super::paging::page;
 use super::request::{Request, invalid};
-use super::tags;
+use super::tags::{self, managed_tags};
 use super::task_life::{By, NewTask};
 use super::task_state::{StopCode, Task};
-use super::{Ecs, Result, names};
+use super::{Ecs, Result, names, network, tokens};
 use crate::task::Millis;
 
 impl Ecs {
     pub(super) fn run_task(&mut self, request: Request<'_>, now: Millis) -> Result<Value> {
         let cluster = self.cluster(request)?;
-        let token = request.text("clientToken")?;
+        let token = tokens::read(request, 64)?;
         let whole = Value::Object(request.members().clone());
         if let Some(token) = token
             && let Some(ids) = self.tokens.find(&cluster, token, &whole, now)?
@@ -35,16 +36,18 @@ impl Ecs {
                 "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
             ));
         }
-        let kinds = ["EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCES"];
-        let launch = request.choice("launchType", &kinds)?;
-        let launch = match launch {
-            Some(launch) => launch,
-            None if found.requires("FARGATE") => "FARGATE",
-            None => "EC2",
+        let placement = self.placement(&cluster, request, &definition)?;
+        let launch = match &placement {
+            Placement::Launch(launch) => launch,
+            // The strategies that there are lead to Fargate.
+            Placement::Strategy(_) => "FARGATE",
         };
         let given = request.value("overrides");
         blueprint::overrides(given, found)?;
         let mut tags = self.propagated(request.text("propagateTags")?, &definition, None);
+        if request.flag("enableECSManagedTags")? == Some(true) {
+            tags.extend(managed_tags(&cluster, None));
+        }
         tags.extend(tags::read(request, "tags")?);
         let started_by = request.text("startedBy")?;
         if started_by.is_some_and(|by| by.len() > 128) {
@@ -56,10 +59,11 @@ impl Ecs {
         };
         let version = request.text("platformVersion")?;
         let version = version.or((launch == "FARGATE").then_some("LATEST"));
+        let version = version.map(platform);
         let fits = number.min(self.places());
         let failures: Vec<Value> = (fits..number).map(|_| self.no_place(launch)).collect();
         let (mut tasks, mut ids) = (Vec::new(), Vec::new());
-        for _ in 0..fits {
+        for before in 0..fits {
             let overrides = match self.definition(&definition) {
                 Some(found) => blueprint::overrides(given, found)?,
                 None => Vec::new(),
@@ -71,7 +75,12 @@ impl Ecs {
                 started_by: started_by.map(str::to_owned),
                 group: group.clone(),
                 launch_type: launch.to_owned(),
+                provider: match &placement {
+                    Placement::Launch(_) => None,
+                    Placement::Strategy(strategy) => provider(strategy, before),
+                },
                 platform_version: version.map(str::to_owned),
+                subnet: network::subnet(request.value("networkConfiguration")),
                 given_overrides: given.cloned(),
                 overrides,
                 tags: tags.clone(),

@@ -77,12 +77,6 @@ impl TaskDefinition {
         self.is_awsvpc() && self.document.as_object().is_some_and(fits_fargate)
     }
 
-    pub(super) fn requires(&self, compatibility: &str) -> bool {
-        self.document["requiresCompatibilities"]
-            .as_array()
-            .is_some_and(|all| all.iter().any(|one| one == compatibility))
-    }
-
     pub(super) fn is_awsvpc(&self) -> bool {
         self.document["networkMode"] == "awsvpc"
     }
@@ -95,8 +89,9 @@ impl TaskDefinition {
 
 impl Ecs {
     pub(super) fn definition_arn(&self, id: &DefinitionId) -> String {
+        let revision = id.revision.to_string();
         self.settings
-            .arn(&format!("task-definition/{}:{}", id.family, id.revision))
+            .arn(["task-definition/", &id.family, ":", &revision])
     }
 
     /// The revision that `family:revision` names.

@@ -22,7 +22,9 @@ pub(super) struct NewTask {
     pub(super) started_by: Option<String>,
     pub(super) group: String,
     pub(super) launch_type: String,
+    pub(super) provider: Option<String>,
     pub(super) platform_version: Option<String>,
+    pub(super) subnet: Option<String>,
     pub(super) given_overrides: Option<serde_json::Value>,
     pub(super) overrides: Vec<Override>,
     pub(super) tags: Tags,
@@ -43,12 +45,13 @@ impl Ecs {
     pub(super) fn new_task(&mut self, new: NewTask, now: Millis) -> String {
         let id = self.random.hex();
         let pace = &self.settings.pace;
-        let mut containers = Vec::new();
         let definition = self
             .families
             .get(&new.definition.family)
             .and_then(|family| family.revision(new.definition.revision));
-        for plan in definition.iter().flat_map(|one| &one.blueprint.containers) {
+        let plans = definition.map_or(&[][..], |one| &one.blueprint.containers);
+        let mut containers = Vec::with_capacity(plans.len());
+        for plan in plans {
             let check = plan
                 .check
                 .as_ref()
@@ -65,7 +68,9 @@ impl Ecs {
             started_by: new.started_by,
             group: new.group,
             launch_type: new.launch_type,
+            provider: new.provider,
             platform_version: new.platform_version,
+            subnet: new.subnet,
             given_overrides: new.given_overrides,
             overrides: new.overrides,
             tags: new.tags,
@@ -224,6 +229,7 @@ impl Ecs {
             check.started_at = now;
             now + check.interval_ms
         });
+        let start_timeout = container.start_timeout_ms;
         // A container that is started again finds its task far beyond.
         let all = task.status == Status::Pending
             && task
@@ -242,6 +248,10 @@ impl Ecs {
                     container: index,
                 },
             );
+        }
+        if let Some(timeout) = start_timeout.filter(|_| !all) {
+            let task = id.to_owned();
+            self.agenda.set(now + timeout, Timer::StartTimeout { task });
         }
         if all {
             self.agenda.set(

@@ -92,6 +92,9 @@ pub(super) struct Container {
     /// When it started last.
     #[serde(default)]
     pub(super) started_at: Option<Millis>,
+    /// How long after its start containers wait for it to come to an end or to be healthy.
+    #[serde(default)]
+    pub(super) start_timeout_ms: Option<Millis>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,7 +142,13 @@ pub(super) struct Task {
     pub(super) started_by: Option<String>,
     pub(super) group: String,
     pub(super) launch_type: String,
+    /// The capacity provider, when a strategy chose one.
+    #[serde(default)]
+    pub(super) provider: Option<String>,
     pub(super) platform_version: Option<String>,
+    /// The subnet that its network interface is said to be in.
+    #[serde(default)]
+    pub(super) subnet: Option<String>,
     /// The `overrides` of `RunTask`, as given.
     pub(super) given_overrides: Option<Value>,
     pub(super) overrides: Vec<Override>,
@@ -171,6 +180,7 @@ impl Container {
             held: plan.spec.held,
             restart: plan.restart.clone(),
             started_at: None,
+            start_timeout_ms: plan.start_timeout_ms,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Client tokens of `RunTask`: a request that comes again with its token runs nothing again (*Ensuring idempotency*).
+//! Client tokens: a request that comes again with its token does nothing again (*Ensuring idempotency*).
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,27 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Result;
+use super::request::{Request, invalid};
 use crate::error::ApiError;
 use crate::task::Millis;
 
 /// A token is good for a day.
 const GOOD_MS: Millis = 24 * 3_600_000;
 
-/// Tokens by cluster and token.
+/// Reads `clientToken`, which may have `most` characters.
+pub(super) fn read(request: Request<'_>, most: usize) -> Result<Option<&str>> {
+    let token = request.text("clientToken")?;
+    let fits =
+        |token: &str| token.len() <= most && token.bytes().all(|byte| (33..=126).contains(&byte));
+    match token {
+        Some(token) if !fits(token) => Err(invalid(format!(
+            "clientToken may have {most} ASCII characters in the range of 33-126."
+        ))),
+        token => Ok(token),
+    }
+}
+
+/// Tokens of `RunTask`, by cluster and token.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Tokens {

@@ -46,7 +46,7 @@ impl History {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::ecs::{Pace, Settings};
@@ -72,6 +72,7 @@ mod tests {
             let state = history.at(at).unwrap();
             let mut ecs: Ecs = serde_json::from_slice(&state).unwrap();
             let answer = ecs.apply("ListClusters", &json!({}), "arn", at).unwrap();
+            let answer = Value::from(answer);
             answer["clusterArns"].as_array().unwrap().len()
         };
         // What is older than the lag was forgotten when the last one came.

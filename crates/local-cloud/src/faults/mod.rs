@@ -1,6 +1,7 @@
 //! Faults on command: what a client must cope with on AWS, made to happen here.
 //!
-//! This module only says what is to go wrong; the skin (`http/`), the runner's host and the daemon make it so. Faults are forgotten when the instance stops.
+//! This module only says what is to go wrong; the skin (`http/`), the runner's host and the daemon make it so. Faults are forgotten when the instance stops, in
+//! an orderly way or not: a restart is the way out of any fault.
 
 mod history;
 

@@ -10,8 +10,7 @@ use hyper::body::Frame;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
-use tokio::fs::File;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// What the server sends.
 pub(crate) type Answer = Response<BoxBody<Bytes, io::Error>>;
@@ -52,8 +51,8 @@ pub(crate) fn json(status: u16, body: &Value) -> Answer {
     bytes(status, "application/json", body.to_string())
 }
 
-/// A file of a known size.
-pub(crate) fn file(file: File, size: u64) -> Answer {
+/// A file, or a part of one, of a known size.
+pub(crate) fn file(file: impl AsyncRead + Send + Sync + Unpin + 'static, size: u64) -> Answer {
     let frames = stream::try_unfold(file, |mut file| async move {
         let mut chunk = Vec::with_capacity(CHUNK);
         file.read_buf(&mut chunk).await?;

@@ -21,6 +21,7 @@ use crate::scaling;
 use crate::services::Service;
 use crate::sigv4::{self, Received};
 use crate::sts;
+use crate::view::View;
 
 /// No API request is larger: the largest, PutLogEvents, has 1 MiB of events.
 const BODY: usize = 4 << 20;
@@ -105,13 +106,13 @@ fn outcome(
     received: Received<'_>,
     request: Result<Value, ApiError>,
     (needs, instead): (&[Need], Option<Instead>),
-) -> (String, Result<Value, ApiError>) {
+) -> (String, Result<View, ApiError>) {
     if asked.service == Service::Sts && asked.operation == sts::WEB_IDENTITY {
         let assumed = injected(asked, instead)
             .and(request)
             .and_then(|request| assume(cloud, &request));
         return match assumed {
-            Ok((identity, answer)) => (identity.arn, Ok(answer)),
+            Ok((identity, answer)) => (identity.arn, Ok(answer.into())),
             Err(error) => ("anonymous".to_owned(), Err(error)),
         };
     }
@@ -216,7 +217,7 @@ fn apply(
     asked: &Asked,
     request: &Value,
     identity: &Identity,
-) -> Result<Value, ApiError> {
+) -> Result<View, ApiError> {
     tracing::debug!(
         service = asked.service.names().iam,
         asked.operation,
@@ -232,7 +233,12 @@ fn apply(
     }
     let mut models = cloud.models();
     let answer = match asked.service {
-        Service::Ecs => models.ecs.apply(operation, request, caller, now),
+        Service::Ecs => {
+            let answer = models.ecs.apply(operation, request, caller, now);
+            drop(models);
+            cloud.changed();
+            return answer;
+        }
         Service::Ecr => {
             let login = (cloud.instance.secret_access_key.as_str(), caller);
             models.ecr.apply(operation, request, place, login, now)
@@ -273,5 +279,5 @@ fn apply(
     };
     drop(models);
     cloud.changed();
-    answer
+    answer.map(View::from)
 }

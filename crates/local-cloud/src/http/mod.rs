@@ -1,8 +1,9 @@
-//! The one port: AWS's APIs at `/`, the registry at `/v2/`, the issuer's public key at `/.well-known/`, the project's own client at `/_local/`.
+//! The one port: AWS's APIs at `/`, the registry at `/v2/`, its blobs at `/_blobs/`, the issuer's public key at `/.well-known/`, the project's own client at `/_local/`.
 
 mod admin;
 mod answer;
 mod api;
+mod blobs;
 mod record;
 mod registry;
 mod stream;
@@ -18,6 +19,7 @@ use tokio::net::TcpListener;
 
 use crate::daemon::Daemon;
 use crate::daemon::cloud::now;
+use crate::ecr::link;
 use crate::issuer;
 use stream::Stream;
 
@@ -87,6 +89,8 @@ async fn route(
     let path = request.uri().path();
     if path == "/v2" || path.starts_with("/v2/") {
         registry::handle(&daemon.cloud, request).await
+    } else if path.starts_with(link::PATH) {
+        blobs::handle(&daemon.cloud, request).await
     } else if path == "/.well-known/openid-configuration" {
         answer::json(200, &issuer::discovery(&daemon.cloud.place.endpoint()))
     } else if path == "/.well-known/jwks" {

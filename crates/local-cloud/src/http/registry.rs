@@ -1,13 +1,15 @@
 //! `/v2/…`: the OCI registry over HTTP.
 //!
 //! Follows the OCI distribution specification 1.1, and ECR where ECR differs: `PATCH` answers 201, parts other than the last have 5 MiB at least, mounts are
-//! answered with an ordinary upload.
+//! answered with an ordinary upload, and a blob lies elsewhere (307, see [`super::blobs`]).
+
+mod lists;
 
 use std::sync::Arc;
 
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE};
+use hyper::header::{AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, HOST};
 use hyper::{Method, Request};
 use serde_json::json;
 
@@ -17,16 +19,21 @@ use super::record::{self, Outcome, request_id};
 use crate::calls;
 use crate::daemon::cloud::{Cloud, now};
 use crate::ecr::blobs::Upload;
+use crate::ecr::link;
 use crate::ecr::registry::Refusal;
 use crate::ecr::token;
 use crate::faults::{Injection, Instead};
 use crate::identity::Identity;
 use crate::random;
+use lists::{catalog, tags};
 
 /// ECR takes manifests up to this size.
 const MANIFEST: usize = 4 << 20;
 /// Received bytes are written to disk in pieces of this size.
 const PIECE: usize = 1 << 20;
+
+/// The list of all repositories.
+const CATALOG: &str = "/v2/_catalog";
 
 /// What a path asks for, behind the repository's name.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,10 +89,16 @@ pub(super) async fn handle(cloud: &Arc<Cloud>, request: Request<Incoming>) -> An
     let (at, id) = (now(), request_id());
     let authorization = text(&request, AUTHORIZATION.as_str());
     let signer = token::check(authorization, &cloud.instance.secret_access_key, at);
-    let need = route(request.uri().path()).and_then(|(name, resource)| {
-        let operation = operation(request.method(), &resource)?;
-        Some(calls::of_registry(operation, Some(name), &cloud.place))
-    });
+    let path = request.uri().path();
+    let need = if path == CATALOG {
+        let operation = "DescribeRepositories";
+        Some(calls::of_registry(operation, None, &cloud.place))
+    } else {
+        route(path).and_then(|(name, resource)| {
+            let operation = operation(request.method(), &resource)?;
+            Some(calls::of_registry(operation, Some(name), &cloud.place))
+        })
+    };
     let caller = match &signer {
         Ok(caller) => caller.clone(),
         Err(_) if authorization.is_none() => "anonymous".to_owned(),
@@ -178,12 +191,18 @@ async fn answer(
             "The operation is not supported by this registry",
         )
     };
+    if path == CATALOG && request.method() == Method::GET {
+        return catalog(cloud, &request);
+    }
     let (name, resource) = route(&path)
         .ok_or_else(|| Refusal::new(404, "NAME_UNKNOWN", format!("There is nothing at {path}")))?;
     cloud.models().ecr.must_exist(name, &cloud.place)?;
     match (request.method(), resource) {
-        (&Method::GET, Resource::Blob(digest)) => blob(cloud, name, digest, true).await,
-        (&Method::HEAD, Resource::Blob(digest)) => blob(cloud, name, digest, false).await,
+        (&Method::GET, Resource::Blob(digest)) => {
+            let host = text(&request, HOST.as_str()).unwrap_or_default();
+            blob(cloud, name, digest, Some(host))
+        }
+        (&Method::HEAD, Resource::Blob(digest)) => blob(cloud, name, digest, None),
         (&Method::POST, Resource::Uploads) => begin_upload(cloud, name, request).await,
         (&Method::PATCH, Resource::Upload(id)) => patch(cloud, name, id, request).await,
         (&Method::PUT, Resource::Upload(id)) => finish_upload(cloud, name, id, request).await,
@@ -211,22 +230,22 @@ async fn answer(
     }
 }
 
-async fn blob(cloud: &Cloud, name: &str, digest: &str, with_body: bool) -> Result<Answer, Refusal> {
+/// A blob, asked for at `host`: where it lies. Without a host, how large it is.
+fn blob(cloud: &Cloud, name: &str, digest: &str, host: Option<&str>) -> Result<Answer, Refusal> {
     let size = cloud.models().ecr.blob(name, digest, &cloud.place)?;
-    let path = cloud.blobs.path(digest);
-    let path = path.ok_or_else(|| Refusal::new(400, "DIGEST_INVALID", "Not a digest"))?;
-    let file = tokio::fs::File::open(&path).await.map_err(|error| {
-        Refusal::new(
-            500,
-            "UNKNOWN",
-            format!("The blob's file {} cannot be read: {error}", path.display()),
-        )
-    })?;
-    let answer = if with_body {
-        answer::file(file, size)
-    } else {
+    let answer = match host {
+        Some(host) => {
+            // Another host than the registry's, as on AWS: clients then keep their credentials back.
+            let other = match host.split(':').next() {
+                Some("localhost") => "127.0.0.1",
+                _ => "localhost",
+            };
+            let secret = &cloud.instance.secret_access_key;
+            let location = link::make(secret, digest, other, &cloud.place, now());
+            with(answer::empty(307), "location", &location)
+        }
         // hyper sends the length of a HEAD answer and no body.
-        with(answer::empty(200), "content-length", &size.to_string())
+        None => with(answer::empty(200), "content-length", &size.to_string()),
     };
     Ok(with(answer, "docker-content-digest", digest))
 }
@@ -409,36 +428,6 @@ async fn put_manifest(
     Ok(match stored.subject {
         Some(subject) => with(answer, "oci-subject", &subject),
         None => answer,
-    })
-}
-
-fn tags(cloud: &Cloud, name: &str, request: &Request<Incoming>) -> Result<Answer, Refusal> {
-    let limit = match parameter(request, "n") {
-        None => 1000,
-        Some(n) => n
-            .parse::<usize>()
-            .ok()
-            .filter(|n| (1..=1000).contains(n))
-            .ok_or_else(|| {
-                Refusal::new(
-                    400,
-                    "PAGINATION_NUMBER_INVALID",
-                    "'n' must be between 1 and 1000",
-                )
-            })?,
-    };
-    let last = parameter(request, "last");
-    let models = cloud.models();
-    let (tags, more) = models
-        .ecr
-        .tags(name, last.as_deref(), limit, &cloud.place)?;
-    let answer = answer::json(200, &json!({"name": name, "tags": tags}));
-    Ok(match tags.last() {
-        Some(last) if more => {
-            let next = format!("</v2/{name}/tags/list?n={limit}&last={last}>; rel=\"next\"");
-            with(answer, "link", &next)
-        }
-        _ => answer,
     })
 }
 

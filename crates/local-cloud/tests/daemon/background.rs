@@ -30,7 +30,7 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// Stops what a failed test left running.
-struct Stopped<'a>(&'a Path);
+pub struct Stopped<'a>(pub &'a Path);
 
 impl Drop for Stopped<'_> {
     fn drop(&mut self) {

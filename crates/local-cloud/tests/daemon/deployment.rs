@@ -3,27 +3,28 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use local_cloud::client::Provision;
+use local_cloud::client::{Instance, Provision};
 use local_cloud::daemon::ProvisionTargetGroup;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::Test;
 use super::registry::{MANIFEST, digest, login, put_blob};
-use super::support::{Cloud, get_url, send};
+use super::support::{Cloud, call, get_url, send};
 
 pub const TESTS: &[Test] = &[(
     "deployment::a_service_is_deployed_rolled_back_and_comes_again",
     a_service_is_deployed_rolled_back_and_comes_again,
 )];
 
-/// A server that says its version, or ends at once.
+/// A server that says its version, ends at once, is ready after a while, or never is.
 const PROGRAM: &str = r#"package main
 
 import (
 	"fmt"
 	"net/http"
 	"os"
+	"time"
 )
 
 func main() {
@@ -32,21 +33,26 @@ func main() {
 		os.Exit(3)
 	}
 	fmt.Println("serving", os.Getenv("VERSION"))
+	began := time.Now()
 	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		version := os.Getenv("VERSION")
+		if version == "never" || version == "slow" && time.Since(began) < 2*time.Second {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
 		fmt.Fprint(w, os.Getenv("VERSION"), " ", os.Getenv("PASSWORD"))
 	})
 	http.ListenAndServe(":8080", nil)
 }
 "#;
 
-fn ecs(cloud: &Cloud, operation: &str, request: &Value) -> Value {
+pub fn ecs(instance: &Instance, operation: &str, request: &Value) -> Value {
     let target = format!("AmazonEC2ContainerServiceV20141113.{operation}");
-    let (status, answer) = cloud.call(&target, request);
+    let (status, answer) = call(instance, &target, request);
     assert_eq!(status, 200, "{operation}: {answer}");
     answer
 }
 
-fn build() -> Option<Vec<u8>> {
+pub fn build() -> Option<Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("main.go"), PROGRAM).unwrap();
     let built = Command::new("go")
@@ -60,10 +66,10 @@ fn build() -> Option<Vec<u8>> {
 }
 
 /// Pushes an image with the program; its reference.
-fn push(cloud: &Cloud, program: &[u8]) -> String {
+pub fn push(instance: &Instance, program: &[u8]) -> String {
     let repository = json!({"repositoryName": "team/api"});
     let target = "AmazonEC2ContainerRegistry_V20150921.CreateRepository";
-    assert_eq!(cloud.call(target, &repository).0, 200);
+    assert_eq!(call(instance, target, &repository).0, 200);
     let mut layer = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(program.len() as u64);
@@ -80,9 +86,9 @@ fn push(cloud: &Cloud, program: &[u8]) -> String {
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", hex::encode(Sha256::digest(&layer)))]},
     })
     .to_string();
-    let mut headers = login(cloud);
+    let mut headers = login(instance);
     for blob in [config.as_bytes(), &layer] {
-        assert_eq!(put_blob(&cloud.instance, &headers, blob).status, 201);
+        assert_eq!(put_blob(instance, &headers, blob).status, 201);
     }
     let manifest = json!({
         "schemaVersion": 2,
@@ -93,15 +99,15 @@ fn push(cloud: &Cloud, program: &[u8]) -> String {
     .to_string();
     headers.push(("content-type".to_owned(), MANIFEST.to_owned()));
     let path = "/v2/team/api/manifests/v1";
-    let answer = send(&cloud.instance, "PUT", path, &headers, manifest.as_bytes());
+    let answer = send(instance, "PUT", path, &headers, manifest.as_bytes());
     assert_eq!(answer.status, 201);
     let digest = answer.header("docker-content-digest").unwrap();
-    format!("127.0.0.1:{}/team/api@{digest}", cloud.instance.port)
+    format!("127.0.0.1:{}/team/api@{digest}", instance.port)
 }
 
-fn register(cloud: &Cloud, image: &str, version: &str) -> String {
+fn register(instance: &Instance, image: &str, version: &str) -> String {
     let answer = ecs(
-        cloud,
+        instance,
         "RegisterTaskDefinition",
         &json!({
             "family": "api",
@@ -129,11 +135,11 @@ fn register(cloud: &Cloud, image: &str, version: &str) -> String {
 }
 
 /// Why tasks stopped.
-fn stopped(cloud: &Cloud) -> Value {
+fn stopped(instance: &Instance) -> Value {
     let list = json!({"cluster": "dev", "desiredStatus": "STOPPED"});
-    let tasks = ecs(cloud, "ListTasks", &list)["taskArns"].clone();
+    let tasks = ecs(instance, "ListTasks", &list)["taskArns"].clone();
     let answer = ecs(
-        cloud,
+        instance,
         "DescribeTasks",
         &json!({"cluster": "dev", "tasks": tasks}),
     );
@@ -144,11 +150,11 @@ fn stopped(cloud: &Cloud) -> Value {
 }
 
 /// Waits until the service is at rest: the revision it runs.
-fn settled(cloud: &Cloud) -> String {
+pub fn settled(instance: &Instance) -> String {
     let since = Instant::now();
     loop {
         let request = json!({"cluster": "dev", "services": ["api"]});
-        let answer = ecs(cloud, "DescribeServices", &request);
+        let answer = ecs(instance, "DescribeServices", &request);
         let service = &answer["services"][0];
         let deployments = service["deployments"].as_array().unwrap();
         if deployments.len() == 1
@@ -161,7 +167,7 @@ fn settled(cloud: &Cloud) -> String {
         assert!(
             since.elapsed() < Duration::from_secs(30),
             "{service:#}\n{:#}",
-            stopped(cloud)
+            stopped(instance)
         );
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -188,11 +194,11 @@ fn a_service_is_deployed_rolled_back_and_comes_again() {
     let url = found.url.unwrap();
     let put = json!({"Name": "/api/password", "Value": "sesame", "Type": "SecureString"});
     assert_eq!(cloud.call("AmazonSSM.PutParameter", &put).0, 200);
-    let image = push(&cloud, &program);
+    let image = push(&cloud.instance, &program);
 
-    let first = register(&cloud, &image, "one");
+    let first = register(&cloud.instance, &image, "one");
     ecs(
-        &cloud,
+        &cloud.instance,
         "CreateService",
         &json!({
             "cluster": "dev",
@@ -205,17 +211,17 @@ fn a_service_is_deployed_rolled_back_and_comes_again() {
             "deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": true, "rollback": true}},
         }),
     );
-    assert_eq!(settled(&cloud), "api:1");
+    assert_eq!(settled(&cloud.instance), "api:1");
     assert_eq!(get_url(&url), (200, "one sesame".to_owned()));
 
     for (version, expected, said) in [
         ("two", "api:2", "two sesame"),
         ("bad", "api:2", "two sesame"),
     ] {
-        let revision = register(&cloud, &image, version);
+        let revision = register(&cloud.instance, &image, version);
         let update = json!({"cluster": "dev", "service": "api", "taskDefinition": revision});
-        ecs(&cloud, "UpdateService", &update);
-        assert_eq!(settled(&cloud), expected);
+        ecs(&cloud.instance, "UpdateService", &update);
+        assert_eq!(settled(&cloud.instance), expected);
         assert_eq!(get_url(&url), (200, said.to_owned()));
     }
     let request = json!({"logGroupName": "/ecs/api", "filterPattern": "cannot"});
@@ -233,7 +239,7 @@ fn a_service_is_deployed_rolled_back_and_comes_again() {
         );
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(settled(&cloud), "api:2");
+    assert_eq!(settled(&cloud.instance), "api:2");
     let status = status(&cloud);
     let service = &status.services[0];
     assert_eq!((service.running, service.desired), (1, 1));

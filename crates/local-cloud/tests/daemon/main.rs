@@ -9,6 +9,7 @@ mod apis;
 mod background;
 mod calls;
 mod deployment;
+mod killed;
 mod provisioning;
 mod refusals;
 mod registry;
@@ -29,6 +30,7 @@ const TESTS: &[&[Test]] = &[
     background::TESTS,
     calls::TESTS,
     deployment::TESTS,
+    killed::TESTS,
     provisioning::TESTS,
     refusals::TESTS,
     registry::TESTS,

@@ -17,12 +17,15 @@ const OPERATIONS: [(&str, &str); 7] = [
         "CreateCluster DeleteCluster DescribeClusters ListClusters RegisterTaskDefinition DeregisterTaskDefinition DeleteTaskDefinitions DescribeTaskDefinition \
          ListTaskDefinitions ListTaskDefinitionFamilies CreateService UpdateService DeleteService DescribeServices ListServices ListServiceDeployments \
          DescribeServiceDeployments DescribeServiceRevisions StopServiceDeployment RunTask StopTask ListTasks DescribeTasks TagResource UntagResource \
-         ListTagsForResource",
+         ListTagsForResource UpdateCluster UpdateClusterSettings PutClusterCapacityProviders DescribeCapacityProviders ListContainerInstances \
+         PutAccountSetting ListAccountSettings",
     ),
     (
         "AmazonEC2ContainerRegistry_V20150921",
         "GetAuthorizationToken CreateRepository DescribeRepositories DeleteRepository PutImageTagMutability TagResource UntagResource ListTagsForResource \
-         DescribeImages ListImages BatchGetImage BatchDeleteImage",
+         DescribeImages ListImages BatchGetImage BatchDeleteImage GetRepositoryPolicy SetRepositoryPolicy \
+         DeleteRepositoryPolicy GetLifecyclePolicy PutLifecyclePolicy DeleteLifecyclePolicy PutImageScanningConfiguration PutImage \
+         BatchCheckLayerAvailability GetDownloadUrlForLayer DescribeImageScanFindings",
     ),
     (
         "AmazonSSM",
@@ -163,7 +166,7 @@ fn no_operation_takes_a_request_that_is_not_rightly_signed() {
             asked += 1;
         }
     }
-    assert_eq!(asked, 82);
+    assert_eq!(asked, 135);
     // Nothing came of it.
     let status = cloud.runtime.block_on(cloud.instance.status()).unwrap();
     let sizes = status.sizes;

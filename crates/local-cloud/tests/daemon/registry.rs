@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::Test;
-use super::support::{Answer, Cloud, Headers, send};
+use super::support::{Answer, Cloud, Headers, call, send};
 
 pub const TESTS: &[Test] = &[
     (
@@ -29,18 +29,19 @@ fn with_repository() -> (Cloud, Headers) {
         &json!({"repositoryName": "team/api", "imageTagMutability": "IMMUTABLE"}),
     );
     assert_eq!(status, 200, "{made}");
-    let headers = login(&cloud);
+    let headers = login(&cloud.instance);
     (cloud, headers)
 }
 
 /// The headers of a client that logged in.
-pub fn login(cloud: &Cloud) -> Headers {
-    let (_, answer) = cloud.call(
+pub fn login(instance: &Instance) -> Headers {
+    let (_, answer) = call(
+        instance,
         "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken",
         &json!({}),
     );
     let data = &answer["authorizationData"][0];
-    assert_eq!(data["proxyEndpoint"], json!(cloud.instance.endpoint));
+    assert_eq!(data["proxyEndpoint"], json!(instance.endpoint));
     let token = data["authorizationToken"].as_str().unwrap();
     vec![("authorization".to_owned(), format!("Basic {token}"))]
 }
@@ -90,7 +91,26 @@ fn an_image_goes_in_and_comes_out() {
     let cloud = &cloud;
     let get = |method, path: &str| send(&cloud.instance, method, path, &login, b"");
     let blob = format!("/v2/team/api/blobs/{}", digest(&layer));
-    assert!(get("GET", &blob).body == layer);
+    let redirect = get("GET", &blob);
+    assert_eq!(redirect.status, 307, "{redirect:?}");
+    let location = redirect.header("location").unwrap();
+    // Another host: clients keep their credentials to the registry.
+    let other = format!("http://localhost:{}", cloud.instance.port);
+    let path = location.strip_prefix(&other).unwrap();
+    let fetch = |path: &str, headers: &Headers| send(&cloud.instance, "GET", path, headers, b"");
+    assert!(fetch(path, &Vec::new()).body == layer);
+    let two_proofs = fetch(path, &login);
+    assert_eq!(two_proofs.status, 400);
+    assert!(String::from_utf8_lossy(&two_proofs.body).contains("Only one auth mechanism allowed"));
+    let range = vec![("range".to_owned(), "bytes=10-19".to_owned())];
+    let part = fetch(path, &range);
+    assert_eq!((part.status, part.body), (206, layer[10..20].to_vec()));
+    let forged = path.replacen("Signature=", "Signature=00", 1);
+    assert_eq!(fetch(&forged, &Vec::new()).status, 403);
+    assert_eq!(
+        send(&cloud.instance, "HEAD", path, &Vec::new(), b"").status,
+        403
+    );
     let head = get("HEAD", &blob);
     assert_eq!(head.header("content-length"), Some("3000000"));
     assert!(head.body.is_empty());
@@ -101,6 +121,8 @@ fn an_image_goes_in_and_comes_out() {
         let head = get("HEAD", &format!("/v2/team/api/manifests/{reference}"));
         assert_eq!(head.header("docker-content-digest"), Some(name.as_str()));
     }
+    let names: Value = serde_json::from_slice(&get("GET", "/v2/_catalog?n=1").body).unwrap();
+    assert_eq!(names, json!({"repositories": ["team/api"]}));
     let tags: Value = serde_json::from_slice(&get("GET", "/v2/team/api/tags/list").body).unwrap();
     assert_eq!(tags["tags"], json!(["v1"]));
 

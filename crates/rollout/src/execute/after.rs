@@ -7,6 +7,7 @@ use crate::cause::{Cause, CauseCode};
 use crate::facts::{AlarmView, Millis, TaskView};
 use crate::mask::mask;
 use crate::plan::Check;
+use crate::threshold::too_many_afterwards;
 use crate::verdict::{Observation, Verdict, Watched, failed_tasks, judge};
 
 /// Alarms are evaluated once a minute or, at most, every 10 s.
@@ -52,7 +53,7 @@ impl<C: Cloud> Execution<'_, C> {
         }
     }
 
-    /// One look at the deployment whose rollout is done. A task that fails now fails it: the rollout has shown that it can run.
+    /// One look at the deployment whose rollout is done. A task that fails now fails it, or one of twenty: the rollout has shown that it can run.
     async fn look_again(
         &mut self,
         watched: &Watched,
@@ -62,10 +63,16 @@ impl<C: Cloud> Execution<'_, C> {
         self.tell_events(service.as_ref());
         let stopped = self.tasks(false).await.map_err(|error| self.lost(&error))?;
         self.tell_failed(watched, &stopped);
-        let crashed = failed_tasks(&watched.deployment, &stopped)
+        // A program that ends with 0 may be meant to be started again; a loop of that is for the verdict below.
+        let mut crashed: Vec<Cause> = failed_tasks(watched, &stopped)
             .into_iter()
-            .find(|(task, cause)| !known.contains(&task.arn) && !cause.code.waits());
-        if let Some((_, mut cause)) = crashed {
+            .filter(|(task, cause)| !known.contains(&task.arn) && !cause.waits())
+            .map(|(_, cause)| cause)
+            .filter(|cause| cause.exit_code != Some(0))
+            .collect();
+        let desired = service.as_ref().map_or(0, |service| service.desired_count);
+        if too_many_afterwards(crashed.len(), desired) {
+            let mut cause = crashed.swap_remove(0);
             cause.message = format!("after the rollout: {}", cause.message);
             return Err(cause);
         }
@@ -75,6 +82,7 @@ impl<C: Cloud> Execution<'_, C> {
             stopped: &stopped,
             running: Some(&running),
             record: None,
+            calm: self.calm(),
         };
         match judge(watched, &observation, self.cloud.now()) {
             Verdict::Failed(cause) => Err(cause),
@@ -85,7 +93,7 @@ impl<C: Cloud> Execution<'_, C> {
     /// Tasks whose failure did not keep the rollout from being done.
     async fn known_failures(&mut self, watched: &Watched) -> Result<BTreeSet<String>, Cause> {
         let stopped: Vec<TaskView> = self.tasks(false).await.map_err(|error| self.lost(&error))?;
-        Ok(failed_tasks(&watched.deployment, &stopped)
+        Ok(failed_tasks(watched, &stopped)
             .into_iter()
             .map(|(task, _)| task.arn.clone())
             .collect())
@@ -128,15 +136,18 @@ impl<C: Cloud> Execution<'_, C> {
         }
     }
 
-    /// What fires before anything is changed says nothing about the new version. ECS sees it the same way.
-    pub(super) async fn look_at_alarms_first(&mut self) {
+    /// What fires before anything is changed says nothing about the new version. ECS sees it the same way. Of a deployment that was found on its way, or live, so much is certain of alarms that
+    /// fired before it was created; it may itself have raised the others.
+    pub(super) async fn look_at_alarms_first(&mut self, created_at: Option<Millis>) {
         if self.plan.alarms.is_empty() {
             return;
         }
         for alarm in self.alarms().await {
-            if alarm.state == "ALARM" {
+            let earlier =
+                created_at.is_none_or(|created| alarm.since.is_some_and(|at| at < created));
+            if alarm.state == "ALARM" && earlier {
                 self.say(Event::Note(format!(
-                    "alarm `{}` is in ALARM already, before anything is changed; it is not watched in this deployment",
+                    "alarm `{}` was in ALARM already before anything was changed; it is not watched in this deployment",
                     alarm.name
                 )));
                 self.alarms_before.insert(alarm.name);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Answer, Call, CallError, Cloud, End, Event, Execution, LAG, PATIENCE, pause, refused};
 use crate::cause::{Cause, CauseCode};
 use crate::facts::{DeploymentView, Millis, RevisionView, ServiceView};
-use crate::plan::{PROVEN_TAG, ServiceSettings, Step};
+use crate::plan::{PROVEN_TAG, RAN_TAG, ServiceSettings, Step};
 use crate::verdict::Watched;
 use crate::words;
 
@@ -41,7 +41,10 @@ impl<C: Cloud> Execution<'_, C> {
     /// Everything up to the moment in which a deployment is on its way. An error means that no deployment was started, or that this is not known.
     pub(super) async fn change(&mut self) -> Result<Watched, Cause> {
         let mut registered = None;
-        self.look_at_alarms_first().await;
+        let adopts = |step: &Step| matches!(step, Step::Adopt { .. });
+        if !self.plan.steps.iter().any(adopts) {
+            self.look_at_alarms_first(None).await;
+        }
         for step in &self.plan.steps {
             if self.interrupted() {
                 return Err(Cause::new(
@@ -96,6 +99,9 @@ impl<C: Cloud> Execution<'_, C> {
                     ran,
                     settings,
                 } => {
+                    let primary = service.as_ref().and_then(ServiceView::primary);
+                    let created_at = primary.map_or(0, |primary| primary.created_at);
+                    self.look_at_alarms_first(Some(created_at)).await;
                     if *settings != ServiceSettings::default() {
                         let call = Call::UpdateService {
                             task_definition: task_definition.clone(),
@@ -106,8 +112,7 @@ impl<C: Cloud> Execution<'_, C> {
                         return Ok(watched);
                     }
                     self.ran = ran.iter().collect();
-                    let primary = service.as_ref().and_then(ServiceView::primary);
-                    self.created_at = primary.map_or(0, |primary| primary.created_at);
+                    self.created_at = created_at;
                     return Ok(self.watched(deployment.clone(), task_definition.clone(), true));
                 }
             }
@@ -286,7 +291,11 @@ impl<C: Cloud> Execution<'_, C> {
         if let Some(arn) = self.ended.task_definition.clone()
             && self.plan.guard.primary_deployment.is_some()
         {
-            let keys = vec![GUARD_TAG.to_owned(), PROVEN_TAG.to_owned()];
+            let mut keys = vec![GUARD_TAG.to_owned(), PROVEN_TAG.to_owned()];
+            if self.ended.end == End::RolledBack {
+                // What ran before it was safe, or was undone.
+                keys.push(RAN_TAG.to_owned());
+            }
             // Nothing depends on it but the patience of others.
             let _ = self.cloud.call(Call::UntagRevision { arn, keys }).await;
             self.count(1);
@@ -424,6 +433,7 @@ impl<C: Cloud> Execution<'_, C> {
             task_definition,
             image: self.plan.image.clone(),
             since,
+            created_at: self.created_at,
             deadline: since + self.plan.timeout_seconds * 1000,
             seen,
         }

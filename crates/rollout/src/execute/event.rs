@@ -131,6 +131,8 @@ pub struct Ended {
     pub events: Vec<Moment>,
     /// What happened, in order.
     pub timeline: Vec<Moment>,
+    /// Whether it succeeded without a task, because the service wants none.
+    pub none_ran: bool,
     /// Requests to AWS.
     pub calls: u64,
 }

@@ -25,14 +25,14 @@ impl<C: Cloud> Execution<'_, C> {
             return;
         };
         self.tell_failed(watched, &stopped);
-        let failed = failed_tasks(&watched.deployment, &stopped);
+        let failed = failed_tasks(watched, &stopped);
         let vague = matches!(
             cause.code,
             CauseCode::CircuitBreaker | CauseCode::Stopped | CauseCode::Timeout
         );
         let first = failed
             .iter()
-            .find(|(_, found)| !found.code.waits())
+            .find(|(_, found)| !found.waits())
             .or(failed.first());
         if vague && let Some((_, better)) = first {
             let why = std::mem::replace(cause, better.clone()).message;

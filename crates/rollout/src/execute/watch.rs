@@ -2,8 +2,11 @@
 
 use super::{Answer, Call, Cloud, Event, Execution, pause};
 use crate::cause::{Cause, CauseCode};
-use crate::facts::{DeploymentView, RolloutState, TaskView};
+use crate::facts::{DeploymentView, Millis, RolloutState, TaskView};
 use crate::verdict::{Observation, Verdict, Watched, failed_tasks, judge};
+
+/// After so long without another failed task, a deployment's tasks need not be held against those that failed.
+const CALM: Millis = 240_000;
 
 impl<C: Cloud> Execution<'_, C> {
     /// Watches until the deployment has ended well, or gives the cause of its failure.
@@ -55,6 +58,7 @@ impl<C: Cloud> Execution<'_, C> {
                 stopped: &stopped,
                 running: None,
                 record,
+                calm: self.calm(),
             };
             let now = self.cloud.now();
             let mut verdict = judge(watched, &observation, now);
@@ -65,7 +69,10 @@ impl<C: Cloud> Execution<'_, C> {
                 verdict = judge(watched, &observation, now);
             }
             match verdict {
-                Verdict::Succeeded => return Ok(()),
+                Verdict::Succeeded => {
+                    self.empty = service.is_some_and(|service| service.desired_count == 0);
+                    return Ok(());
+                }
                 Verdict::Failed(cause) => return Err(cause),
                 Verdict::Going | Verdict::ShowTasks => {}
             }
@@ -88,10 +95,17 @@ impl<C: Cloud> Execution<'_, C> {
         });
     }
 
+    /// Whether no task of the deployment has been seen to fail for a while.
+    pub(super) fn calm(&self) -> bool {
+        let now = self.cloud.now();
+        self.failed_at.is_none_or(|at| now.abs_diff(at) >= CALM)
+    }
+
     /// Tells of each failed task once. ECS forgets them after an hour.
     pub(super) fn tell_failed(&mut self, watched: &Watched, stopped: &[TaskView]) {
-        for (task, cause) in failed_tasks(&watched.deployment, stopped) {
+        for (task, cause) in failed_tasks(watched, stopped) {
             if self.failed.insert(task.arn.clone()) {
+                self.failed_at = Some(self.cloud.now());
                 self.keep_failed(task, &cause);
                 let message = crate::mask::mask(&cause.message);
                 let again = !self.reasons.insert(message.clone());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::ran::{RAN_TAG, remembered};
 use super::{
     BeforeTask, Check, ExpectedImage, Guard, NewService, OnFailure, PROVEN_TAG, Placement, Plan,
     Present, ServiceSettings, Step,
@@ -128,6 +129,9 @@ pub fn deploy(wanted: Wanted, facts: &Facts) -> Result<Plan, Refusal> {
         tags: wanted.tags,
         ..Plan::default()
     };
+    if let Some(ran) = remembered(&before) {
+        plan.tags.insert(RAN_TAG.to_owned(), ran);
+    }
     let Some(service) = &facts.service else {
         let Some(settings) = wanted.create else {
             return Err(Refusal::NoService {

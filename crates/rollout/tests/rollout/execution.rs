@@ -7,6 +7,7 @@ mod back;
 mod before;
 mod change;
 mod evidence;
+mod many;
 mod outages;
 mod watch;
 
@@ -52,6 +53,8 @@ struct Script {
     stopped_task: Cell<bool>,
     /// States of the alarm, one a look; the last is repeated.
     alarms: RefCell<VecDeque<&'static str>>,
+    /// Since when the alarm is in its state.
+    alarm_since: Option<u64>,
     /// From when until when no call gets through.
     outage: (u64, u64),
     /// So many times there is no room for a task.
@@ -215,6 +218,7 @@ impl Cloud for Script {
                     name: "errors".into(),
                     state: state.unwrap_or("OK").into(),
                     reason: "2 > 1".into(),
+                    since: self.alarm_since,
                 }])
             }
             Call::Get { .. } => {

@@ -327,3 +327,20 @@ fn rollback_goes_to_what_was_good_before() {
         assert_eq!(target, expected.map(arn), "{name}");
     }
 }
+
+#[test]
+fn tasks_that_nobody_goes_back_after_are_remembered_on_the_revision() {
+    let tags = |marker| {
+        let mut want = wanted("r@sha256:2");
+        want.before = vec![BeforeTask {
+            name: "migrate".into(),
+            marker,
+            ..BeforeTask::default()
+        }];
+        let plan = plan::deploy(want, &facts(steady(1), "r@sha256:1", &[])).unwrap();
+        plan.tags.get("longshore:ran").cloned()
+    };
+    assert_eq!(tags(Marker::Never).as_deref(), Some("migrate=never"));
+    assert_eq!(tags(Marker::Reverse).as_deref(), Some("migrate=reverse"));
+    assert_eq!(tags(Marker::Safe), None);
+}

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use rollout::facts::{BalancerView, DeploymentRules, Facts, RolloutState as State, ServiceView};
-use rollout::plan::{BeforeTask, Breaker, Marker, OnFailure, Plan, ServiceSettings, Step};
+use rollout::plan::{
+    BeforeTask, Breaker, CapacityProvider, Marker, OnFailure, Plan, ServiceSettings, Step,
+};
 use rollout::preflight::{Answers, FindingSeverity, Named, Seen, TargetGroup, findings, questions};
 use serde_json::{Value, json};
 
@@ -39,6 +41,7 @@ fn facts() -> Facts {
         enable: true,
         rollback: true,
     });
+    live.placement.launch_type = Some("FARGATE".into());
     live.balancers = vec![BalancerView {
         target_group_arn: GROUP.into(),
         container: "app".into(),
@@ -267,4 +270,84 @@ fn what_is_to_protect_the_service_must_be_able_to() {
         }),
         ["timeout-within-bake"]
     );
+}
+
+#[test]
+fn a_sidecar_may_tell_the_health() {
+    let mut document = document();
+    document["containerDefinitions"][1]["portMappings"] = json!([{"containerPort": 9901}]);
+    let answers = |port: &str| Answers {
+        target_groups: vec![(
+            GROUP.into(),
+            Seen::Found(TargetGroup {
+                target_type: "ip".into(),
+                health_port: port.into(),
+            }),
+        )],
+        ..Answers::default()
+    };
+    let found = |port| codes(&document, &facts(), &plan(), &answers(port));
+    assert_eq!(found("9901"), [""; 0]);
+    assert_eq!(found("9902"), ["health-port"]);
+}
+
+#[test]
+fn only_fargate_takes_an_architecture_that_nobody_named() {
+    let answers = Answers {
+        image_platforms: vec!["linux/arm64".into()],
+        ..Answers::default()
+    };
+    let found = |launch: Option<&str>, provider: Option<&str>, compatible: Value| {
+        let mut document = document();
+        document["requiresCompatibilities"] = compatible;
+        let mut facts = facts();
+        if let Some(service) = &mut facts.service {
+            service.placement.launch_type = launch.map(str::to_owned);
+            service.placement.capacity_providers = provider
+                .map(|name| CapacityProvider {
+                    name: name.to_owned(),
+                    ..CapacityProvider::default()
+                })
+                .into_iter()
+                .collect();
+        }
+        codes(&document, &facts, &plan(), &answers).len()
+    };
+    assert_eq!(found(Some("EC2"), None, json!(["EC2"])), 0, "Graviton");
+    assert_eq!(found(None, Some("graviton"), json!([])), 0);
+    assert_eq!(found(Some("FARGATE"), None, json!([])), 1);
+    assert_eq!(found(None, Some("FARGATE_SPOT"), json!([])), 1);
+    assert_eq!(found(None, None, json!(["FARGATE"])), 1);
+    assert_eq!(found(None, None, json!(["EC2", "FARGATE"])), 0);
+}
+
+#[test]
+fn percentages_that_leave_no_room_are_refused() {
+    let found = |desired: u32, live: (u32, u32), wanted: (Option<u32>, Option<u32>)| {
+        let (mut facts, mut plan) = (facts(), plan());
+        if let Some(service) = &mut facts.service {
+            service.desired_count = desired;
+            service.rules.minimum_healthy_percent = Some(live.0);
+            service.rules.maximum_percent = Some(live.1);
+        }
+        plan.steps = vec![Step::UpdateService {
+            task_definition: None,
+            settings: ServiceSettings {
+                minimum_healthy_percent: wanted.0,
+                maximum_percent: wanted.1,
+                ..ServiceSettings::default()
+            },
+        }];
+        !codes(&document(), &facts, &plan, &Answers::default()).is_empty()
+    };
+    let keep = (None, None);
+    assert!(found(2, (100, 100), keep));
+    assert!(found(1, (50, 100), keep), "half of one is one");
+    assert!(found(2, (100, 149), keep), "three are 150 %");
+    assert!(!found(2, (100, 150), keep));
+    assert!(!found(2, (50, 100), keep));
+    assert!(!found(0, (100, 100), keep));
+    assert!(!found(2, (100, 100), (None, Some(200))));
+    assert!(found(2, (100, 200), (None, Some(100))));
+    assert!(!found(2, (100, 100), (Some(0), None)));
 }

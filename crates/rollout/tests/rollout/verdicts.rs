@@ -19,6 +19,7 @@ fn watched(seen: bool) -> Watched {
             reference: "r@sha256:new".into(),
         }),
         since: 1_000_000,
+        created_at: 1_000_000,
         deadline: 1_900_000,
         seen,
     }
@@ -150,7 +151,8 @@ fn the_first_failed_task_names_the_cause_when_ecs_gives_up() {
 
 #[test]
 fn enough_failures_of_one_kind_decide_before_ecs_does() {
-    let service = rolling();
+    let mut service = rolling();
+    service.deployments[0].running_count = 0;
     let exit = || {
         stopped(
             2,
@@ -210,6 +212,83 @@ fn enough_failures_of_one_kind_decide_before_ecs_does() {
     }
 }
 
+/// Two tasks of two that cannot be pulled are proof; two of two hundred are not, nor is what passes by itself.
+#[test]
+fn a_rollout_of_many_tasks_survives_some_that_fail() {
+    let task = |reason: &str| stopped(2, "TaskFailedToStart", reason, None);
+    let gone = "CannotPullContainerError: r@sha256:new: not found";
+    let late = "CannotPullContainerError: dial tcp 10.0.0.1:443: i/o timeout";
+    let verdict = |desired: u32, running: u32, reason: &str, failed: usize| {
+        let mut service = rolling();
+        service.desired_count = desired;
+        service.deployments[0].desired_count = desired;
+        service.deployments[0].running_count = running;
+        let tasks = vec![task(reason); failed];
+        code(judge(&watched(true), &look(&service, &tasks), SOON))
+    };
+    assert_eq!(verdict(2, 0, gone, 2), Some(CauseCode::ImagePull));
+    assert_eq!(verdict(200, 0, gone, 99), None);
+    assert_eq!(verdict(200, 0, gone, 100), Some(CauseCode::ImagePull));
+    assert_eq!(verdict(200, 150, gone, 100), None);
+    assert_eq!(verdict(2, 0, late, 9), None);
+    assert_eq!(verdict(2, 1, late, 50), None);
+}
+
+/// Where this machine's clock is behind AWS's, no task ever seems to have run for long enough.
+#[test]
+fn a_wrong_clock_does_not_keep_a_good_release_from_success() {
+    let service = done();
+    let tasks = [(); 2].map(|()| TaskView {
+        started_at: Some(9_000_000),
+        ..running(2, "sha256:new")
+    });
+    let failed = [TaskView {
+        started_at: Some(8_900_000),
+        stopped_at: Some(8_990_000),
+        ..stopped(2, "EssentialContainerExited", "x", Some(1))
+    }];
+    for (calm, expected) in [(false, Verdict::Going), (true, Verdict::Succeeded)] {
+        let observation = Observation {
+            running: Some(&tasks),
+            calm,
+            ..look(&service, &failed)
+        };
+        assert_eq!(judge(&watched(true), &observation, SOON), expected);
+    }
+}
+
+/// ECS leaves `imageDigest` out for some registries; the reference by digest that the container was started by is as good.
+#[test]
+fn a_digest_that_ecs_does_not_tell_is_read_from_the_image() {
+    let service = done();
+    let verdict = |image: Option<&str>| {
+        let mut tasks = [running(2, "sha256:new"), running(2, "sha256:new")];
+        tasks[1].containers[0].image_digest = None;
+        tasks[1].containers[0].image = image.map(str::to_owned);
+        let observation = Observation {
+            running: Some(&tasks),
+            ..look(&service, &[])
+        };
+        judge(&watched(true), &observation, SOON)
+    };
+    assert_eq!(verdict(Some("r@sha256:new")), Verdict::Succeeded);
+    for other in [Some("r@sha256:old"), Some("r:latest"), None] {
+        assert_eq!(
+            code(verdict(other)),
+            Some(CauseCode::WrongImage),
+            "{other:?}"
+        );
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_does_no_harm() {
+    let mut watched = watched(true);
+    (watched.since, watched.deadline) = (1_000_000, 900_000);
+    let verdict = judge(&watched, &look(&rolling(), &[]), SOON);
+    assert_eq!(code(verdict), Some(CauseCode::Timeout));
+}
+
 #[test]
 fn time_runs_out_with_the_best_reason_there_is() {
     let mut service = rolling();
@@ -223,11 +302,20 @@ fn time_runs_out_with_the_best_reason_there_is() {
         Some(CauseCode::Timeout)
     );
     service.events.push(EventView {
-        at: SOON,
+        at: 500_000,
         message: "(service api) was unable to place a task because no container instance met all of its requirements.".into(),
     });
+    // By AWS's clock, as the deployment's own time is: this machine's may be anywhere.
     assert_eq!(
         code(judge(&watched(true), &look(&service, &[]), late)),
+        Some(CauseCode::Timeout)
+    );
+    let slow = Watched {
+        created_at: 400_000,
+        ..watched(true)
+    };
+    assert_eq!(
+        code(judge(&slow, &look(&service, &[]), late)),
         Some(CauseCode::Capacity)
     );
 }

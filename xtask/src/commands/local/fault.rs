@@ -18,7 +18,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum FaultCommand {
-    /// Make something go wrong. What lasts is printed with its number, until `clear` or `local down`.
+    /// Make something go wrong. What lasts is printed with its number. It ends with `clear`, and when the AWS on this machine stops for whatever reason: it starts again without faults. The state of an alarm stays.
     #[command(subcommand)]
     Add(Add),
     /// Show the faults that are active.

@@ -9,6 +9,7 @@ use local_cloud::client::{Instance, LogLine, ServiceEvent};
 
 use crate::cloud::connect_instance;
 use crate::commands::OutputFormat;
+use crate::exit::bad_input;
 use crate::ui;
 
 /// How often it is looked again.
@@ -44,6 +45,21 @@ pub struct LogsArgs {
 /// Runs `local events`.
 pub async fn events(args: EventsArgs, instance: &Instance) -> anyhow::Result<()> {
     let mut seen = Seen::default();
+    if let Some(wanted) = args.service.as_ref().filter(|_| !args.follow) {
+        let mut known: Vec<String> = instance
+            .status()
+            .await?
+            .services
+            .into_iter()
+            .map(|one| one.name)
+            .collect();
+        known.extend(instance.events().await?.into_iter().map(|one| one.service));
+        known.sort();
+        known.dedup();
+        if !known.contains(wanted) {
+            return Err(unknown("service", wanted, &known));
+        }
+    }
     loop {
         let mut events = instance.events().await?;
         if let Some(wanted) = &args.service {
@@ -68,6 +84,11 @@ pub async fn logs(args: LogsArgs, instance: &Instance) -> anyhow::Result<()> {
         printed(groups.into_iter().map(|group| format!("{group}\n")));
         return Ok(());
     };
+    let groups = connect_instance(instance).await.log_groups().await?;
+    // With --follow the group may come later.
+    if !args.follow && !groups.contains(&group) {
+        return Err(unknown("log group", &group, &groups));
+    }
     let (mut seen, mut from) = (Seen::default(), 0);
     loop {
         let mut lines = instance.log_lines(&group, from).await?;
@@ -80,6 +101,15 @@ pub async fn logs(args: LogsArgs, instance: &Instance) -> anyhow::Result<()> {
         }
         tokio::time::sleep(AGAIN).await;
     }
+}
+
+fn unknown(what: &str, name: &str, known: &[String]) -> anyhow::Error {
+    let known = if known.is_empty() {
+        format!("there is no {what} at all")
+    } else {
+        format!("there are: {}", known.join(", "))
+    };
+    bad_input(format!("there is no {what} `{name}` here; {known}"))
 }
 
 fn event_line(event: &ServiceEvent) -> String {

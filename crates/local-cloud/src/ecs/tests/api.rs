@@ -102,6 +102,11 @@ fn what_ecs_refuses_is_refused_in_its_words() {
             "requiresCompatibilities": ["FARGATE"], "containerDefinitions": [container],
         })
     };
+    let impatient = |member: &str, seconds: u64| {
+        let mut request = fargate("256", "512", "awsvpc");
+        request["containerDefinitions"][0][member] = seconds.into();
+        request
+    };
     let cases = [
         (json!([]), "SerializationException", "Start of list"),
         (
@@ -218,6 +223,16 @@ fn what_ecs_refuses_is_refused_in_its_words() {
             fargate("4096", "4096", "awsvpc"),
             "ClientException",
             "No Fargate configuration exists for given values.",
+        ),
+        (
+            impatient("startTimeout", 1),
+            "ClientException",
+            "'startTimeout' must be between 2 and 120 seconds on Fargate.",
+        ),
+        (
+            impatient("stopTimeout", 121),
+            "ClientException",
+            "'stopTimeout' must be between 2 and 120 seconds on Fargate.",
         ),
         (
             fargate("many", "4096", "awsvpc"),

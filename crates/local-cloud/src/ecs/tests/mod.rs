@@ -6,6 +6,7 @@ mod failures;
 mod guards;
 mod operations;
 mod ordering;
+mod placement;
 mod properties;
 mod rollout;
 mod scenarios;

@@ -122,6 +122,40 @@ fn a_container_waits_for_the_health_of_another() {
     }
 }
 
+/// `startTimeout` is the time from a container's start in which others wait for it; a start is all that the condition `START` asks for.
+#[test]
+fn a_dependency_that_takes_too_long_stops_the_task() {
+    let table = [
+        (5, json!({"startTimeout": 4}), "SUCCESS", "STOPPED"),
+        (5, json!({"startTimeout": 4}), "COMPLETE", "STOPPED"),
+        (5, json!({"startTimeout": 4}), "START", "RUNNING"),
+        (5, json!({"startTimeout": 6}), "SUCCESS", "RUNNING"),
+        (5, json!({}), "SUCCESS", "RUNNING"),
+    ];
+    for (takes, more, condition, status) in table {
+        let mut world = World::new();
+        exits(&mut world, "init:1", takes * 1_000, 0);
+        let mut init = json!({"name": "init", "image": "init:1", "essential": false});
+        init.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let app = json!({"name": "app", "image": "app:1", "dependsOn": [{"containerName": "init", "condition": condition}]});
+        let id = run(&mut world, &json!([init, app]));
+        world.run_for(3_500);
+        let early = task(&mut world, &id);
+        assert_eq!(early["desiredStatus"], "RUNNING", "{condition} {more}");
+        world.run_for(6_000);
+        let task = task(&mut world, &id);
+        assert_eq!(task["lastStatus"], status, "{condition} {more}");
+        if status == "STOPPED" {
+            assert_eq!(task["stopCode"], "TaskFailedToStart");
+            let reason = "CannotStartContainerError: dependency graph: container ordering dependency [init] for target [app] has timed out.";
+            assert_eq!(task["stoppedReason"], reason);
+            assert_eq!(task["containers"][1]["reason"], reason);
+        }
+    }
+}
+
 #[test]
 fn completion_asks_for_no_success_and_success_does() {
     for (condition, status) in [("COMPLETE", "RUNNING"), ("SUCCESS", "STOPPED")] {

@@ -83,7 +83,7 @@ impl World {
     pub fn try_call(&mut self, operation: &str, request: &Value) -> Result<Value, ApiError> {
         let answer = self.ecs.apply(operation, request, CALLER, self.now);
         self.carry_out();
-        answer
+        answer.map(Value::from)
     }
 
     pub fn call(&mut self, operation: &str, request: &Value) -> Value {

@@ -11,6 +11,7 @@ use super::answer::{self, Answer, with};
 use crate::error::ApiError;
 use crate::services::Service;
 use crate::sigv4::Received;
+use crate::view::View;
 
 /// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,12 +119,12 @@ impl Asked {
     }
 
     /// The answer, in the form of the request.
-    pub(super) fn answer(&self, outcome: &Result<Value, ApiError>, id: &str) -> Answer {
+    pub(super) fn answer(&self, outcome: &Result<View, ApiError>, id: &str) -> Answer {
         match (self.form, outcome) {
-            (Form::Query, Ok(value)) => answer::bytes(
+            (Form::Query, Ok(view)) => answer::bytes(
                 200,
                 "text/xml",
-                query::answer(self.service, &self.operation, value, id),
+                query::answer(self.service, &self.operation, &view.value(), id),
             ),
             (Form::Query, Err(error)) => answer::bytes(
                 error.status,
@@ -131,8 +132,8 @@ impl Asked {
                 query::error(self.service, error, id),
             ),
             // An operation without an output answers with nothing in it.
-            (form, Ok(Value::Null)) => document(form, 200, &json!({})),
-            (form, Ok(value)) => document(form, 200, value),
+            (form, Ok(View::Own(Value::Null))) => document(form, 200, &json!({}).into()),
+            (form, Ok(view)) => document(form, 200, view),
             (form, Err(error)) => {
                 let answer = failure(form, error);
                 if self.service.names().version.is_none() {
@@ -180,21 +181,22 @@ pub(super) fn unknown_answer(
 pub(super) fn failure(form: Form, error: &ApiError) -> Answer {
     let body = json!({"__type": error.code, "message": error.message});
     with(
-        document(form, error.status, &body),
+        document(form, error.status, &body.into()),
         "x-amzn-errortype",
         error.code,
     )
 }
 
-fn document(form: Form, status: u16, body: &Value) -> Answer {
+fn document(form: Form, status: u16, body: &View) -> Answer {
+    let text = || serde_json::to_string(body).unwrap_or_default();
     match form {
         Form::Cbor => with(
-            answer::bytes(status, cbor::TYPE, cbor::answer(body)),
+            answer::bytes(status, cbor::TYPE, cbor::answer(&body.value())),
             "smithy-protocol",
             cbor::PROTOCOL,
         ),
-        Form::Json(kind) => answer::bytes(status, kind, body.to_string()),
-        Form::Query => answer::bytes(status, JSON_1_0, body.to_string()),
+        Form::Json(kind) => answer::bytes(status, kind, text()),
+        Form::Query => answer::bytes(status, JSON_1_0, text()),
     }
 }
 

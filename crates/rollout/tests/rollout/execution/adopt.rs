@@ -103,3 +103,28 @@ fn new_settings_are_sent_to_the_deployment_that_is_followed() {
     let (ended, _) = run(&plan, &script);
     assert_eq!((ended.end, script.called("Update")), (End::Refused, 0));
 }
+
+/// The run before died, and its version has raised the alarm: that it rings already is no excuse.
+#[test]
+fn an_alarm_that_the_followed_deployment_may_have_raised_counts() {
+    for (since, expected) in [
+        (Some(4_000), None),
+        (Some(6_000), Some(CauseCode::Alarm)),
+        (None, Some(CauseCode::Alarm)),
+    ] {
+        let mut plan = adopting();
+        plan.alarms = vec!["errors".into()];
+        let mut service = done();
+        service.deployments[0].created_at = 5_000;
+        service.deployments[0].updated_at = 5_000;
+        let script = Script {
+            alarms: RefCell::new(["ALARM"].into()),
+            alarm_since: since,
+            services: RefCell::new([service].into()),
+            ..live(200)
+        };
+        let (ended, _) = run(&plan, &script);
+        let code = ended.cause.map(|cause| cause.code);
+        assert_eq!(code, expected, "{since:?}");
+    }
+}

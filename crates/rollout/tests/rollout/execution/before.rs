@@ -114,3 +114,15 @@ fn after_a_task_marked_never_nothing_goes_back_by_itself() {
     assert_eq!(ended.end, End::Failed, "{ended:?}");
     assert_eq!((script.called("Stop"), script.called("Update")), (0, 1));
 }
+
+/// What was undone does not stand in anybody's way later; what was not does.
+#[test]
+fn what_was_undone_is_forgotten() {
+    for (marker, forgotten) in [(Marker::Reverse, 1), (Marker::Never, 0)] {
+        let script = crashing(&[("migrate", 0), ("unmigrate", 0)]);
+        run(&plan_with(marker), &script);
+        assert_eq!(script.called("Untag"), 1);
+        let all = "Untag longshore:guard longshore:proven longshore:ran";
+        assert_eq!(script.called(all), forgotten, "{marker:?}");
+    }
+}
