@@ -73,7 +73,6 @@ pub async fn execute<C: Cloud>(plan: &Plan, cloud: &C, tell: &mut dyn FnMut(Even
         created_at: 0,
         newest: 0,
         gone: false,
-        believed_at: 0,
         watching_until: 0,
         ended: Ended::default(),
     };
@@ -125,8 +124,6 @@ struct Execution<'a, C> {
     newest: Millis,
     /// Whether the service was last seen deleted.
     gone: bool,
-    /// When a look at the service was last believed.
-    believed_at: Millis,
     /// Until when what is watched must have ended; 0 while nothing is watched.
     watching_until: Millis,
     ended: Ended,
@@ -147,7 +144,6 @@ impl<C: Cloud> Execution<'_, C> {
         };
         self.ended.task_definition = Some(watched.task_definition.clone());
         self.ended.deployment = Some(watched.deployment.clone());
-        self.believed_at = watched.since;
         self.say(Event::Started {
             deployment: watched.deployment.clone(),
             task_definition: watched.task_definition.clone(),

@@ -207,3 +207,27 @@ async fn a_task_before_runs_where_the_service_runs_its_own() {
         json!([{"capacityProvider": "big", "weight": 1, "base": 2}])
     );
 }
+
+#[tokio::test]
+async fn a_log_stream_that_is_not_there_hides_no_other() {
+    // As CloudWatch Logs does: one stream that is not there refuses the request as a whole.
+    let stub = Stub::start(|request| {
+        let asked = request.json();
+        let streams = asked["logStreamNames"].as_array().into_iter().flatten();
+        let names: Vec<&str> = streams.filter_map(Value::as_str).collect();
+        if names.contains(&"api/silent/1") {
+            let message = "The specified log stream does not exist.";
+            return Reply::error(400, "ResourceNotFoundException", message);
+        }
+        Reply::json(&json!({"events": [
+            {"eventId": "1", "logStreamName": names.first(), "timestamp": 1, "message": "hello"},
+        ]}))
+    })
+    .await;
+    let streams = ["api/silent/1", "api/app/1"].map(str::to_owned);
+    let aws = stub.connect().await;
+    let lines = aws.log_since("/api", &streams, 0).await;
+    let lines = lines.expect("the other stream is there");
+    let seen: Vec<&str> = lines.iter().map(|line| line.stream.as_str()).collect();
+    assert_eq!(seen, ["api/app/1"]);
+}

@@ -10,9 +10,10 @@ impl<C: Cloud> Execution<'_, C> {
     /// The service, as of after the watched deployment began and after whatever else was seen to begin: an answer from before is a read that lags, unless there is no other for a
     /// while. What somebody was seen to deploy must not be forgotten because of an older answer.
     pub(super) async fn look(&mut self) -> Result<Option<ServiceView>, CallError> {
+        // Time in which nothing could be seen is no time in which a read has lagged.
+        let mut lagged = 0;
         loop {
             let service = self.describe().await?;
-            let now = self.cloud.now();
             let lags = match &service {
                 Some(service) if service.status != "INACTIVE" => {
                     let primary = service.primary().map_or(0, |primary| primary.created_at);
@@ -22,15 +23,16 @@ impl<C: Cloud> Execution<'_, C> {
                 // A service that was there cannot be missing because of a lag.
                 _ => self.created_at > 0 && self.plan.guard.primary_deployment.is_none(),
             };
-            if !lags || now >= self.believed_at + LAG {
-                self.believed_at = now;
+            if !lags || lagged >= LAG {
                 let primary = service.as_ref().and_then(ServiceView::primary);
                 self.gone = service.as_ref().is_none_or(|s| s.status != "ACTIVE");
                 let created = primary.map_or(0, |primary| primary.created_at);
                 self.newest = if lags { 0 } else { self.newest }.max(created);
                 return Ok(service);
             }
+            let before = self.cloud.now();
             self.pause(1_000).await;
+            lagged += self.cloud.now().saturating_sub(before);
         }
     }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use rollout::cause::CauseCode;
 use rollout::execute::End;
-use rollout::facts::TaskView;
+use rollout::facts::{ServiceView, TaskView};
 use rollout::plan::{Marker, Plan, Step};
 
 use super::{Script, crashing, done, migrate, old, plan, plan_with, record, rolling, run, running};
@@ -69,6 +69,33 @@ fn an_outage_in_the_bake_time_is_waited_for() {
     };
     let script = unseen((2 * MINUTE, 9 * MINUTE));
     let (ended, _) = run(&plan, &script);
+    assert_eq!(ended.end, End::Succeeded, "{:?}", ended.cause);
+}
+
+/// The first answer after it may be one that lags, as any other.
+#[test]
+fn after_an_outage_a_read_that_lags_is_not_believed_at_once() {
+    let at = |mut service: ServiceView, created: u64, updated: u64| {
+        service.deployments[0].created_at = created;
+        service.deployments[0].updated_at = updated;
+        service
+    };
+    let before = at(old(), 500, 500);
+    let mut going = at(rolling(), 1_000, 1_000);
+    going.deployments[1].updated_at = 500;
+    let script = Script {
+        running: ready(),
+        outage: (100, 10 * MINUTE),
+        ..Script::new([
+            before.clone(),
+            before.clone(),
+            going.clone(),
+            going,
+            before,
+            at(done(), 1_000, 2_000),
+        ])
+    };
+    let (ended, _) = run(&plan(), &script);
     assert_eq!(ended.end, End::Succeeded, "{:?}", ended.cause);
 }
 
