@@ -42,8 +42,8 @@ pub fn write(path: &Path, text: &str) -> io::Result<()> {
     written
 }
 
-/// The same for a file in one of longshore's own folders, which is made.
-pub fn write_in_own_folder(path: &Path, text: &str) -> io::Result<()> {
+/// The same for a file whose folder need not be there: longshore's own ones, and those of reports.
+pub fn write_with_folder(path: &Path, text: &str) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }

@@ -115,7 +115,7 @@ fn snapshots(project: &Project, args: &Args) -> anyhow::Result<ExitCode> {
     if args.accept {
         for document in &changed {
             let path = &document.snapshot;
-            report::write_in_own_folder(path, &document.file())
+            report::write_with_folder(path, &document.file())
                 .with_context(|| format!("{} cannot be written", path.display()))?;
             ui::say(&format!("wrote {}", path.display()));
         }

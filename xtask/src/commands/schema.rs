@@ -46,7 +46,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         if args.check {
             stale.push(path.display().to_string());
         } else {
-            report::write_in_own_folder(&path, &text)
+            report::write_with_folder(&path, &text)
                 .with_context(|| format!("{} cannot be written", path.display()))?;
             ui::say(&format!("wrote {}", path.display()));
         }

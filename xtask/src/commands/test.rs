@@ -37,7 +37,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         .run(&interrupt, &mut ui)
         .await?;
     if let Some(path) = &args.junit {
-        report::write(path, &go_test::junit(&report))
+        report::write_with_folder(path, &go_test::junit(&report))
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
     testing::show(&report);

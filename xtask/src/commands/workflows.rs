@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     for change in &changes {
         match &change.new {
-            Some(text) => report::write_in_own_folder(&change.path, text)
+            Some(text) => report::write_with_folder(&change.path, text)
                 .with_context(|| format!("{} cannot be written", change.path.display()))?,
             None => std::fs::remove_file(&change.path)
                 .with_context(|| format!("{} cannot be removed", change.path.display()))?,
