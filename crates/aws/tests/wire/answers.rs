@@ -226,7 +226,7 @@ async fn a_log_stream_that_is_not_there_hides_no_other() {
     .await;
     let streams = ["api/silent/1", "api/app/1"].map(str::to_owned);
     let aws = stub.connect().await;
-    let lines = aws.log_since("/api", &streams, 0).await;
+    let lines = aws.log_since(None, "/api", &streams, 0).await;
     let lines = lines.expect("the other stream is there");
     let seen: Vec<&str> = lines.iter().map(|line| line.stream.as_str()).collect();
     assert_eq!(seen, ["api/app/1"]);
