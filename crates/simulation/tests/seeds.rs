@@ -79,7 +79,7 @@ const ALONE: [(u64, &str); 21] = [
 ];
 
 /// The same of runs that raced.
-const RACES: [(u64, &str); 13] = [
+const RACES: [(u64, &str); 14] = [
     (
         797,
         "a rollback went back to the release that a deploy was just taking back, and the deploy replaced that, as it was a deployment of the revision that it watched",
@@ -131,6 +131,10 @@ const RACES: [(u64, &str); 13] = [
     (
         2_012_917,
         "a service that somebody had deleted was still draining, and the next release was expected to make it anew; the judge was wrong",
+    ),
+    (
+        10_195_407,
+        "a look that lagged after the task before showed another deployment, and the run gave way, its task undone: safe, and true; the judge was wrong",
     ),
 ];
 
