@@ -79,7 +79,7 @@ const ALONE: [(u64, &str); 21] = [
 ];
 
 /// The same of runs that raced.
-const RACES: [(u64, &str); 14] = [
+const RACES: [(u64, &str); 15] = [
     (
         797,
         "a rollback went back to the release that a deploy was just taking back, and the deploy replaced that, as it was a deployment of the revision that it watched",
@@ -135,6 +135,10 @@ const RACES: [(u64, &str); 14] = [
     (
         10_195_407,
         "a look that lagged after the task before showed another deployment, and the run gave way, its task undone: safe, and true; the judge was wrong",
+    ),
+    (
+        11_000_256,
+        "the answer to an update was lost, and another run had deployed over it before anybody looked: said so; the judge was wrong",
     ),
 ];
 
