@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::ran::{RAN_TAG, remembered};
+use super::told::{NOT_PROVEN, told};
 use super::{
     BeforeTask, Check, ExpectedImage, Guard, NewService, OnFailure, PROVEN_TAG, Placement, Plan,
     Present, ServiceSettings, Step,
 };
-use crate::compare::{differences, same_task};
+use crate::compare::same_task;
 use crate::execute::GUARD_TAG;
 use crate::facts::{DeploymentView, Facts, RolloutState, ServiceDeploymentView, ServiceView};
 
@@ -164,12 +165,8 @@ pub fn deploy(wanted: Wanted, facts: &Facts) -> Result<Plan, Refusal> {
     plan.present = Some(Present::of(service, facts, container));
     let live = facts.primary_document.as_ref();
     let same = live.is_some_and(|live| same_task(live, &document));
-    if let Some(live) = live {
-        plan.differences = differences(live, &document);
-    }
     let changed = wanted.settings.changed(&service.rules);
-    plan.differences
-        .extend(wanted.settings.differences(&service.rules));
+    plan.differences = told(facts, Some(&document), Some(&wanted.settings));
     let all_run = primary.running_count >= primary.desired_count;
     let at_rest = primary.rollout_state == Some(RolloutState::Completed) && all_run;
     let in_flight = service.in_flight() && primary.rollout_state == Some(RolloutState::InProgress);
@@ -218,9 +215,6 @@ pub fn deploy(wanted: Wanted, facts: &Facts) -> Result<Plan, Refusal> {
     };
     Ok(plan)
 }
-
-/// What a plan says that runs the proofs of a live revision again.
-const NOT_PROVEN: &str = "(no change): this is live, but no run on record has seen it pass what pipeline.toml asks after a rollout (checks, bake time, alarms); that is done now";
 
 /// Whether the live revision has passed all that the plan asks after a rollout.
 fn proven(plan: &Plan, facts: &Facts) -> bool {

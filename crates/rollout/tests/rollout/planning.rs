@@ -170,6 +170,32 @@ fn a_stuck_rollout_gets_its_new_settings_or_is_replaced() {
 }
 
 #[test]
+fn every_plan_tells_all_and_an_edited_one_does_not() {
+    let again = facts(steady(1), "r@sha256:1", &[]);
+    let mut proof = wanted("r@sha256:1");
+    proof.bake_seconds = 60;
+    let mut live = service(vec![deployment(1, "PRIMARY", State::InProgress, 0)]);
+    live.rules.maximum_percent = Some(100);
+    let stuck = facts(live, "r@sha256:1", &[]);
+    let mut settings = wanted("r@sha256:1");
+    settings.settings.maximum_percent = Some(200);
+    let mut both = wanted("r@sha256:2");
+    both.settings.maximum_percent = Some(150);
+    for (want, live) in [
+        (wanted("r@sha256:2"), &again),
+        (proof, &again),
+        (both, &again),
+        (settings, &stuck),
+    ] {
+        let mut plan = plan::deploy(want, live).unwrap();
+        assert!(plan.tells_all(live), "{plan:?}");
+        plan.differences.pop();
+        plan.differences.push("cpu: 1 -> 2".to_owned());
+        assert!(!plan.tells_all(live), "{plan:?}");
+    }
+}
+
+#[test]
 fn what_ecs_has_given_up_is_not_waited_for_and_its_return_is() {
     let given_up = || {
         service(vec![
