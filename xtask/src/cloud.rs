@@ -8,7 +8,9 @@ use aws::{Access, Aws, Connection, ErrorKind};
 use local_cloud::client::{self, Instance, Started};
 use local_cloud::daemon::{Provision, ProvisionPostgres, ProvisionTargetGroup};
 use rollout::facts::{Facts, ServiceDeploymentView, ServiceView};
-use rollout::plan::{Breaker, LoadBalancer, NewService, Refusal, ServiceSettings};
+use rollout::plan::{
+    Breaker, COMMIT_TAG, LoadBalancer, NewService, Refusal, ServiceSettings, image_of,
+};
 use serde_json::Value;
 use service_config::{Embedded, Environment, Inputs, NetworkMode, Service};
 
@@ -76,28 +78,31 @@ impl Cloud {
     pub async fn suits(&self, interrupt: &Interrupt) -> anyhow::Result<()> {
         let ask = || self.aws.service(&self.cluster, &self.service);
         let view = patiently(interrupt, ask).await?;
-        let Some(view) = view.filter(|view| view.status == "ACTIVE") else {
-            let refusal = Refusal::NoService {
+        let view = view.filter(|view| view.status == "ACTIVE");
+        if view.is_none() && self.create.is_some() {
+            return Ok(());
+        }
+        self.can_be_released(view.as_ref())
+    }
+
+    /// Refuses a service that is not there, and one that another controller deploys.
+    pub fn can_be_released(&self, view: Option<&ServiceView>) -> anyhow::Result<()> {
+        let refusal = match view {
+            // Without infrastructure code the first deployment makes it.
+            None if self.embedded => return Err(self.no_service()),
+            None => Refusal::NoService {
                 service: self.service.clone(),
                 cluster: self.cluster.clone(),
-            };
-            return if self.create.is_some() {
-                Ok(())
-            } else if self.embedded {
-                // Without infrastructure code: the first deployment makes it.
-                Err(self.no_service())
-            } else {
-                Err(refused(refusal.to_string(), None))
-            };
+            },
+            Some(view) => match view.foreign_controller() {
+                None => return Ok(()),
+                Some(controller) => Refusal::Controller {
+                    service: self.service.clone(),
+                    controller: controller.to_owned(),
+                },
+            },
         };
-        if let Some(controller) = view.foreign_controller() {
-            let refusal = Refusal::Controller {
-                service: self.service.clone(),
-                controller: controller.to_owned(),
-            };
-            return Err(refused(refusal.to_string(), None));
-        }
-        Ok(())
+        Err(refused(refusal.to_string(), None))
     }
 
     /// The service as ECS has it; one that is not there is refused, with the way to have it.
@@ -129,15 +134,10 @@ impl Cloud {
         found
             .into_iter()
             .map(|(arn, (revision, document))| {
-                let containers = document["containerDefinitions"].as_array();
-                let own = containers
-                    .into_iter()
-                    .flatten()
-                    .find(|c| c["name"] == container.as_str());
                 let release = Release {
-                    commit: revision.tags.get("longshore:commit").cloned(),
+                    commit: revision.tags.get(COMMIT_TAG).cloned(),
                     registered_by: revision.registered_by,
-                    image: own.and_then(|own| own["image"].as_str()).map(str::to_owned),
+                    image: image_of(&document, container).map(str::to_owned),
                 };
                 (arn, release)
             })

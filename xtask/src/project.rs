@@ -14,6 +14,8 @@ use crate::ui;
 
 /// What stands for commit and branch outside a git repository.
 pub const UNVERSIONED: &str = "unversioned";
+/// What a commit's name ends with when the sources were changed since it.
+pub const DIRTY: &str = "-dirty";
 
 /// The repository.
 pub struct Project {
@@ -34,13 +36,17 @@ pub struct Commit {
 impl Commit {
     /// As people write it.
     pub fn short(&self) -> String {
-        let (hash, rest) = self.name.split_at(self.name.len().min(12));
-        if self.dirty && rest.ends_with("-dirty") {
-            format!("{hash}-dirty")
-        } else {
-            hash.to_owned()
-        }
+        short(&self.name)
     }
+}
+
+/// The first twelve characters of a commit's hash, and that the sources were changed since it.
+pub fn short(commit: &str) -> String {
+    let (hash, dirty) = match commit.strip_suffix(DIRTY) {
+        Some(hash) => (hash, DIRTY),
+        None => (commit, ""),
+    };
+    format!("{}{dirty}", hash.get(..12).unwrap_or(hash))
 }
 
 impl Project {
@@ -108,12 +114,13 @@ impl Project {
 
     /// The service that is meant, to be released: what `check` warns of is said, and stops nothing.
     pub fn service_to_release(&self, name: Option<&str>) -> anyhow::Result<Service> {
-        let service = self.service(name)?;
-        let own = |one: &Loaded| {
+        let loaded = self.services()?;
+        let service = self.choose(loaded.clone(), name)?;
+        let own = |one: &&Loaded| {
             let folder = one.service.as_ref().map(|one| &one.folder);
             folder == Some(&service.folder)
         };
-        for loaded in self.services()?.iter().filter(|one| own(one)) {
+        for loaded in loaded.iter().filter(own) {
             let mut warnings = loaded.problems.clone();
             warnings.retain(|problem| problem.severity == Severity::Warning);
             let lines = diagnostic::render(&warnings, diagnostic::Format::Concise, false);
@@ -126,7 +133,10 @@ impl Project {
 
     /// The one service that is meant: the named one, the only one, or the one whose folder this is.
     pub fn service(&self, name: Option<&str>) -> anyhow::Result<Service> {
-        let loaded = self.services()?;
+        self.choose(self.services()?, name)
+    }
+
+    fn choose(&self, loaded: Vec<Loaded>, name: Option<&str>) -> anyhow::Result<Service> {
         let mut services = Vec::new();
         let mut problems = Vec::new();
         for one in loaded {
@@ -207,7 +217,7 @@ impl Project {
             .read();
         let dirty = changes.map_or(true, |changes| !changes.is_empty());
         Commit {
-            name: if dirty { format!("{head}-dirty") } else { head },
+            name: if dirty { head + DIRTY } else { head },
             dirty,
         }
     }

@@ -13,4 +13,4 @@ pub use prepare::{NotReady, Preparation, Ready};
 pub use push::{push, reference};
 pub use roll::{about, finish, refused_receipt, roll};
 pub use rollout::words::revision;
-pub use summary::{short, summary};
+pub use summary::summary;

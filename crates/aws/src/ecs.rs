@@ -133,6 +133,13 @@ impl Aws {
         else {
             return Ok(Facts::default());
         };
+        // Another controller's service has no task definition, and no record of this kind.
+        if view.foreign_controller().is_some() {
+            return Ok(Facts {
+                service: Some(view),
+                ..Facts::default()
+            });
+        }
         let mut live = self.described(&view.task_definition).await?;
         let tags = views::revision(&live).tags;
         let document = live.get_mut("taskDefinition").map(Value::take);
@@ -293,19 +300,6 @@ impl Aws {
         answer
             .map(|_| ())
             .map_err(|error| Error::new("ecs:UntagResource", &error))
-    }
-
-    /// Image of one container of a task definition.
-    pub async fn image_of(&self, arn: &str, container: &str) -> Result<Option<String>, Error> {
-        let document = self.task_definition(arn).await?;
-        let containers = document["containerDefinitions"].as_array();
-        let found = containers
-            .into_iter()
-            .flatten()
-            .find(|c| c["name"] == container);
-        Ok(found
-            .and_then(|found| found["image"].as_str())
-            .map(str::to_owned))
     }
 
     /// RegisterTaskDefinition with exactly these bytes, instead of a document rebuilt from the SDK's own types.

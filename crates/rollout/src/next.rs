@@ -9,7 +9,7 @@ pub fn steps(receipt: &Receipt) -> Vec<NextStep> {
     let mut steps = Vec::new();
     match receipt.outcome {
         Outcome::Succeeded | Outcome::Unchanged => return steps,
-        Outcome::Failed if receipt.exit_code == 5 => by_hand(receipt, &mut steps),
+        Outcome::Failed if receipt.needs_a_person() => by_hand(receipt, &mut steps),
         Outcome::Failed | Outcome::RolledBack | Outcome::Refused => {}
     }
     if let Some(cause) = &receipt.cause {

@@ -98,22 +98,22 @@ pub struct Present {
 
 impl Present {
     fn of(service: &ServiceView, facts: &Facts, container: Option<&str>) -> Self {
-        let containers = facts
-            .primary_document
-            .as_ref()
-            .and_then(|live| live["containerDefinitions"].as_array());
-        let own = containers
-            .into_iter()
-            .flatten()
-            .find(|one| container.is_some_and(|name| one["name"] == name));
+        let live = facts.primary_document.as_ref().zip(container);
+        let image = live.and_then(|(live, container)| image_of(live, container));
         Self {
             task_definition: service.task_definition.clone(),
             commit: facts.primary_tags.get(COMMIT_TAG).cloned(),
-            image: own.and_then(|own| own["image"].as_str()).map(str::to_owned),
+            image: image.map(str::to_owned),
             running_count: service.running_count,
             desired_count: service.desired_count,
         }
     }
+}
+
+/// The image that a task definition names for a container.
+pub fn image_of<'a>(document: &'a Value, container: &str) -> Option<&'a str> {
+    let containers = document["containerDefinitions"].as_array()?;
+    containers.iter().find(|one| one["name"] == container)?["image"].as_str()
 }
 
 /// The image that the deployed container must run.
@@ -129,8 +129,7 @@ pub struct ExpectedImage {
 impl ExpectedImage {
     /// What a task definition says of a container, when it names its image by digest.
     pub fn of(document: &Value, container: &str) -> Option<Self> {
-        let containers = document["containerDefinitions"].as_array()?;
-        let reference = containers.iter().find(|c| c["name"] == container)?["image"].as_str()?;
+        let reference = image_of(document, container)?;
         reference.contains("@sha256:").then(|| Self {
             container: container.to_owned(),
             reference: reference.to_owned(),

@@ -190,6 +190,11 @@ pub struct About {
 }
 
 impl Receipt {
+    /// Whether the service was changed and could not be brought back, so that a person is needed. What runs then need not be known.
+    pub fn needs_a_person(&self) -> bool {
+        self.outcome == Outcome::Failed && self.exit_code == 5
+    }
+
     /// The receipt of a run that ended before there was a plan.
     pub fn without_plan(about: About, outcome: Outcome, exit_code: u8, cause: Cause) -> Self {
         let mut receipt = Self {

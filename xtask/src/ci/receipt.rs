@@ -9,9 +9,6 @@ use super::{GitHub, Level, code_block, code_span, table_cell};
 /// Lines of a failed task's log that an annotation takes; the summary has all of them.
 const TAIL: usize = 5;
 
-/// Exit code of a deployment that failed and was not brought back.
-const NOT_BACK: u8 = 5;
-
 /// Shows a finished receipt; `differences` are those of the task definitions, a line each.
 pub fn show(github: &GitHub, receipt: &Receipt, differences: &[String]) {
     let outputs = outputs(receipt);
@@ -63,8 +60,7 @@ fn sentence(receipt: &Receipt) -> &'static str {
         Outcome::Succeeded => "succeeded: the running tasks are the new ones",
         Outcome::Unchanged => "nothing to do: this is live already",
         Outcome::RolledBack => "FAILED, and rolled back: the revision before serves again",
-        // What runs now need not be known, with AWS out of reach or after a second interrupt: the code alone says whether the service was touched.
-        Outcome::Failed if receipt.exit_code == NOT_BACK => {
+        Outcome::Failed if receipt.needs_a_person() => {
             "FAILED, and not rolled back: a person is needed"
         }
         Outcome::Failed => "FAILED before the service was changed",

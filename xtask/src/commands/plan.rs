@@ -179,7 +179,7 @@ fn present(plan: &Plan, out: &mut String) {
     };
     let commit = present.commit.as_deref();
     let commit = commit.map_or_else(String::new, |commit| {
-        format!(" (commit {})", release::short(commit))
+        format!(" (commit {})", project::short(commit))
     });
     let _ = writeln!(
         out,

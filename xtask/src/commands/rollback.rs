@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use rollout::facts::Facts;
-use rollout::plan::{self, ExpectedImage, Marker, Plan};
+use rollout::plan::{self, COMMIT_TAG, ExpectedImage, Marker, Plan};
 use service_config::Service;
 
 use super::{OutputFormat, TargetArgs};
 use crate::cloud::{self, Cloud, patiently};
 use crate::exit::refused;
-use crate::project::{self, Project};
+use crate::project::{self, DIRTY, Project};
 use crate::release::{self, Interrupt};
 use crate::ui::{self, Ui};
 
@@ -76,8 +76,8 @@ async fn plan(
     cloud: &Cloud,
     interrupt: &Interrupt,
 ) -> anyhow::Result<(Plan, Option<String>)> {
-    cloud.suits(interrupt).await?;
     let facts = cloud.facts(interrupt).await?;
+    cloud.can_be_released(facts.service.as_ref())?;
     let to = match &args.to {
         Some(name) if is_commit(name) => {
             Some(of_commit(name, service, cloud, &facts, interrupt).await?)
@@ -181,9 +181,6 @@ fn is_commit(name: &str) -> bool {
     hash.len() >= 7 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// What the name of a commit ends with when the sources were changed since it.
-const DIRTY: &str = "-dirty";
-
 /// A revision by its name or ARN.
 async fn named(name: &str, cloud: &Cloud, interrupt: &Interrupt) -> anyhow::Result<String> {
     let hint = Some(
@@ -228,7 +225,7 @@ async fn of_commit(
         // One that cannot be read must not be passed over: an older one would be taken for the newest.
         let read = || cloud.aws.revision(arn);
         let revision = patiently(interrupt, read).await?;
-        let known = revision.and_then(|revision| revision.tags.get("longshore:commit").cloned());
+        let known = revision.and_then(|revision| revision.tags.get(COMMIT_TAG).cloned());
         if known.is_some_and(|known| is_meant(&known)) {
             return Ok(arn.clone());
         }

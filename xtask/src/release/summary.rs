@@ -8,6 +8,8 @@ use rollout::receipt::{FailedTask, Outcome, Receipt, TimelineEntry};
 use rollout::tail::{brief, telling};
 use rollout::words::revision;
 
+use crate::project::short;
+
 /// Moments of the timeline that stand here, from both ends.
 const MOMENTS: usize = 14;
 /// Characters of the log line that stands at the top.
@@ -148,14 +150,6 @@ fn named(arn: Option<&str>, commit: Option<&str>) -> Option<String> {
         Some(commit) => format!("{name} (commit {})", short(commit)),
         None => name.to_owned(),
     })
-}
-
-/// The first twelve characters of a commit's hash, and that it was changed.
-pub fn short(commit: &str) -> String {
-    match commit.split_once('-') {
-        Some((hash, rest)) => format!("{}-{rest}", hash.get(..12).unwrap_or(hash)),
-        None => commit.get(..12).unwrap_or(commit).to_owned(),
-    }
 }
 
 fn evidence(receipt: &Receipt, out: &mut String) {

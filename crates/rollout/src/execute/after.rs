@@ -145,19 +145,13 @@ impl<C: Cloud> Execution<'_, C> {
             arn: arn.to_owned(),
             tags: BTreeMap::from([(PROVEN_TAG.to_owned(), proof)]),
         };
-        for _ in 0..3 {
-            self.count(1);
-            match self.cloud.call(call.clone()).await {
-                Err(error) if error.transient => self.pause(1_000).await,
-                Err(error) => {
-                    self.say(Event::Note(format!(
-                        "that this revision has passed is not on record ({}): a second run will look again",
-                        error.message
-                    )));
-                    return;
-                }
-                Ok(_) => return,
-            }
+        if let Err(error) = self.try_briefly(call, 1_000).await
+            && !error.transient
+        {
+            self.say(Event::Note(format!(
+                "that this revision has passed is not on record ({}): a second run will look again",
+                error.message
+            )));
         }
     }
 

@@ -95,6 +95,28 @@ impl<C: Cloud> Execution<'_, C> {
         }
     }
 
+    /// A call that nothing depends on but comfort: tried again a few times and no more.
+    pub(super) async fn try_briefly(
+        &mut self,
+        call: Call,
+        wait: Millis,
+    ) -> Result<Answer, CallError> {
+        const TRIES: u32 = 3;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            self.count(1);
+            let answer = self.cloud.call(call.clone()).await;
+            match &answer {
+                Err(error) if error.transient => self.pause(wait).await,
+                _ => return answer,
+            }
+            if tries == TRIES {
+                return answer;
+            }
+        }
+    }
+
     /// Why nothing can be seen any more: nobody waits for it any longer, or it has failed for too long.
     pub(super) fn lost(&self, error: &CallError) -> Cause {
         if self.interrupted() {

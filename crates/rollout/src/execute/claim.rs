@@ -19,8 +19,6 @@ const HOLDS_TAG: &str = "longshore:guard-seconds";
 const MANAGED_TAG: &str = "longshore:service";
 /// Revisions before the own one that are looked at.
 const MOST_RIVALS: usize = 5;
-/// How often it is tried to take a claim away.
-const TRIES: u32 = 3;
 
 /// The own claim.
 struct Claim<'a> {
@@ -172,13 +170,7 @@ impl<C: Cloud> Execution<'_, C> {
             let keys = keys.into_iter().map(str::to_owned).collect();
             let call = Call::UntagRevision { arn, keys };
             // Nothing depends on it but the patience of others.
-            for _ in 0..TRIES {
-                self.count(1);
-                match self.cloud.call(call.clone()).await {
-                    Err(error) if error.transient => self.pause(500).await,
-                    _ => return,
-                }
-            }
+            let _ = self.try_briefly(call, 500).await;
         }
     }
 
