@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::ecs::AlarmState;
 use crate::error::ApiError;
 use crate::place::{Place, page, seconds};
+use crate::tags;
 use crate::task::Millis;
 
 /// The members of an alarm that are kept as they are given, and what they hold.
@@ -168,14 +169,6 @@ fn texts(list: &Value) -> Vec<&str> {
     list.filter_map(Value::as_str).collect()
 }
 
-fn tags(list: &Value) -> impl Iterator<Item = (String, String)> + '_ {
-    let list = list.as_array().into_iter().flatten();
-    list.filter_map(|tag| {
-        let text = |member: &str| tag[member].as_str().map(str::to_owned);
-        Some((text("Key")?, text("Value")?))
-    })
-}
-
 /// A number, which the query protocol writes as text.
 fn number(value: &Value) -> Option<f64> {
     value
@@ -293,7 +286,7 @@ impl Alarms {
             .entry(name.to_owned())
             .or_insert_with(|| Alarm {
                 // Tags are for an alarm that is made; TagResource changes those of one that is there.
-                tags: tags(&request["Tags"]).collect(),
+                tags: tags::read(&request["Tags"]).collect(),
                 ..Alarm::new(Map::new(), now)
             });
         alarm.members = members;
@@ -317,13 +310,9 @@ impl Alarms {
                 message: format!("There is no alarm {arn}"),
             })?;
         if operation == "ListTagsForResource" {
-            let tags = alarm.tags.iter();
-            let list: Vec<Value> = tags
-                .map(|(key, value)| json!({"Key": key, "Value": value}))
-                .collect();
-            return Ok(json!({"Tags": list}));
+            return Ok(json!({"Tags": tags::listed(&alarm.tags)}));
         }
-        alarm.tags.extend(tags(&request["Tags"]));
+        alarm.tags.extend(tags::read(&request["Tags"]));
         let gone = texts(&request["TagKeys"]);
         alarm.tags.retain(|key, _| !gone.contains(&key.as_str()));
         self.generation += 1;

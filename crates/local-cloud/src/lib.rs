@@ -30,6 +30,7 @@ mod services;
 pub mod sigv4;
 pub mod ssm;
 mod sts;
+mod tags;
 pub mod task;
 mod value_from;
 mod view;

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::ApiError;
 use crate::place::{Place, page, parse, seconds};
 use crate::random::LETTERS;
+use crate::tags::{self, Tag};
 use crate::task::Millis;
 
 mod password;
@@ -77,13 +78,6 @@ impl Sent {
     fn has_value(&self) -> bool {
         self.secret_string.is_some() || self.secret_binary.is_some()
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Tag {
-    key: String,
-    value: String,
 }
 
 #[derive(Deserialize)]
@@ -449,11 +443,7 @@ impl Secrets {
 
 impl Secret {
     fn describe(&self, name: &str) -> Value {
-        let tags: Vec<Value> = self
-            .tags
-            .iter()
-            .map(|(key, value)| json!({"Key": key, "Value": value}))
-            .collect();
+        let tags = tags::listed(&self.tags);
         let mut out = json!({
             "ARN": self.arn,
             "Name": name,

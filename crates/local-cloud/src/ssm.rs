@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::place::{Place, page, parse, seconds};
+use crate::tags::Tag;
 use crate::task::Millis;
 
 mod filters;
@@ -425,13 +426,6 @@ fn shown(name: &str, version: &Version, decrypt: bool) -> String {
     } else {
         version.value.clone()
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Tag {
-    key: String,
-    value: String,
 }
 
 fn check_name(name: &str) -> Result<(), ApiError> {

@@ -9,6 +9,7 @@ use super::settings::Scanning;
 use super::{Ecr, Encryption, Mutability, Repository, token};
 use crate::error::ApiError;
 use crate::place::{Place, page, parse, seconds};
+use crate::tags::{self, Tag};
 use crate::task::Millis;
 
 pub(super) const INVALID: &str = "InvalidParameterException";
@@ -209,11 +210,7 @@ impl Ecr {
             })?;
         if operation == "ListTagsForResource" {
             let tags = &self.repository(name, place)?.resource_tags;
-            let tags: Vec<Value> = tags
-                .iter()
-                .map(|(key, value)| json!({"Key": key, "Value": value}))
-                .collect();
-            return Ok(json!({"tags": tags}));
+            return Ok(json!({"tags": tags::listed(tags)}));
         }
         let tags = &mut self.change(name, place)?.resource_tags;
         tags.extend(request.tags.into_iter().map(|tag| (tag.key, tag.value)));
@@ -256,14 +253,6 @@ impl Mutability {
 #[derive(Deserialize)]
 struct Exclusion {
     filter: String,
-}
-
-/// A tag of a resource; ECR writes its members with capitals.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Tag {
-    key: String,
-    value: String,
 }
 
 fn mutability(name: Option<&str>, except: Vec<Exclusion>) -> Result<Mutability, ApiError> {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Balancers, balancer_arn, listener_arn, texts};
 use crate::ecs::TargetGroup;
 use crate::error::ApiError;
+use crate::tags;
 
 /// Attributes of a target group that nobody changes here, with the defaults of Elastic Load Balancing.
 const TARGET_GROUP: [(&str, &str); 10] = [
@@ -42,11 +43,7 @@ const LOAD_BALANCER: [(&str, &str); 9] = [
 const LISTENER: [(&str, &str); 1] = [("routing.http.response.server.enabled", "true")];
 
 fn attributes<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
-    let pairs = pairs.into_iter();
-    let list: Value = pairs
-        .map(|(key, value)| json!({"Key": key, "Value": value}))
-        .collect();
-    json!({"Attributes": list})
+    json!({"Attributes": tags::listed(pairs)})
 }
 
 fn missing(what: &str) -> ApiError {

@@ -2,12 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::attached::{self, tags};
+use super::attached;
 use super::policy::{Context, Decision};
 use super::{Iam, Role, role_name};
 use crate::error::ApiError;
 use crate::identity::role_id;
 use crate::place::{Place, seconds};
+use crate::tags;
 use crate::task::Millis;
 
 /// When roles were made that nobody made here: at the beginning of 2020.
@@ -158,7 +159,7 @@ impl Iam {
             max_session_duration: text("MaxSessionDuration").and_then(|text| text.parse().ok()),
             created_at: now,
             trust: Some(trust),
-            tags: tags(request).collect(),
+            tags: tags::read(&request["Tags"]).collect(),
             ..Role::default()
         };
         let view = view(name, &role, place);
@@ -275,9 +276,7 @@ pub(super) fn view(name: &str, role: &Role, place: &Place) -> Value {
         role.max_session_duration.unwrap_or(3600).into(),
     );
     if !role.tags.is_empty() {
-        let tags = role.tags.iter();
-        let list = tags.map(|(key, value)| json!({"Key": key, "Value": value}));
-        put("Tags", list.collect());
+        put("Tags", tags::listed(&role.tags).into());
     }
     Value::Object(view)
 }

@@ -7,6 +7,7 @@ use super::api::{BEFORE, encoded, invalid, no_entity, required, view};
 use super::managed::{self, Managed};
 use crate::error::ApiError;
 use crate::place::{Place, page, seconds};
+use crate::tags;
 
 impl Iam {
     pub(super) fn attach(&mut self, request: &Value) -> Result<Value, ApiError> {
@@ -80,13 +81,11 @@ impl Iam {
     ) -> Result<Value, ApiError> {
         if operation == "ListRoleTags" {
             let role = self.role(required(request, "RoleName")?)?;
-            let list = role.tags.iter();
-            let list = list.map(|(key, value)| json!({"Key": key, "Value": value}));
-            return paged(request, "Tags", list.collect());
+            return paged(request, "Tags", tags::listed(&role.tags));
         }
         let gone = super::api::texts(&request["TagKeys"]);
         let role = self.change(request)?;
-        role.tags.extend(tags(request));
+        role.tags.extend(tags::read(&request["Tags"]));
         role.tags.retain(|key, _| !gone.contains(&key.as_str()));
         Ok(Value::Null)
     }
@@ -105,14 +104,6 @@ fn paged(request: &Value, member: &str, list: Vec<Value>) -> Result<Value, ApiEr
         answer["Marker"] = next.into();
     }
     Ok(answer)
-}
-
-pub(super) fn tags(request: &Value) -> impl Iterator<Item = (String, String)> + '_ {
-    let list = request["Tags"].as_array().into_iter().flatten();
-    list.filter_map(|tag| {
-        let text = |member: &str| tag[member].as_str().map(str::to_owned);
-        Some((text("Key")?, text("Value")?))
-    })
 }
 
 fn policy(request: &Value) -> Result<&'static Managed, ApiError> {

@@ -12,7 +12,7 @@ pub(crate) struct Managed {
     pub(crate) path: &'static str,
     pub(crate) description: &'static str,
     /// What it allows on all resources.
-    actions: &'static [&'static str],
+    actions: &'static [&'static [&'static str]],
 }
 
 /// All that there are.
@@ -21,44 +21,44 @@ pub(crate) static ALL: [Managed; 8] = [
         name: "AmazonECSTaskExecutionRolePolicy",
         path: "/service-role/",
         description: "Provides access to other AWS service resources that are required to run Amazon ECS tasks",
-        actions: &[
+        actions: &[&[
             "ecr:GetAuthorizationToken",
             "ecr:BatchCheckLayerAvailability",
             "ecr:GetDownloadUrlForLayer",
             "ecr:BatchGetImage",
             "logs:CreateLogStream",
             "logs:PutLogEvents",
-        ],
+        ]],
     },
     Managed {
         name: "AmazonEC2ContainerRegistryReadOnly",
         path: "/",
         description: "Provides read-only access to Amazon EC2 Container Registry repositories.",
-        actions: REGISTRY_READ,
+        actions: &[REGISTRY_READ],
     },
     Managed {
         name: "AmazonEC2ContainerRegistryPowerUser",
         path: "/",
         description: "Provides full access to Amazon EC2 Container Registry repositories, but does not allow repository deletion or policy changes.",
-        actions: REGISTRY_WRITE,
+        actions: &[REGISTRY_READ, REGISTRY_WRITE],
     },
     Managed {
         name: "AmazonSSMReadOnlyAccess",
         path: "/",
         description: "Provides read only access to Amazon SSM.",
-        actions: &["ssm:Describe*", "ssm:Get*", "ssm:List*"],
+        actions: &[&["ssm:Describe*", "ssm:Get*", "ssm:List*"]],
     },
     Managed {
         name: "CloudWatchLogsFullAccess",
         path: "/",
         description: "Provides full access to CloudWatch Logs",
-        actions: &["logs:*", "cloudwatch:GenerateQuery"],
+        actions: &[&["logs:*", "cloudwatch:GenerateQuery"]],
     },
     Managed {
         name: "CloudWatchLogsReadOnlyAccess",
         path: "/",
         description: "Provides read only access to CloudWatch Logs",
-        actions: &[
+        actions: &[&[
             "logs:Describe*",
             "logs:Get*",
             "logs:List*",
@@ -69,25 +69,25 @@ pub(crate) static ALL: [Managed; 8] = [
             "logs:StartLiveTail",
             "logs:StopLiveTail",
             "cloudwatch:GenerateQuery",
-        ],
+        ]],
     },
     Managed {
         name: "AWSXRayDaemonWriteAccess",
         path: "/",
         description: "Allow the AWS X-Ray Daemon to relay raw trace segments data to the service's API and retrieve sampling data (rules, targets, etc.) to be used by the X-Ray SDK.",
-        actions: &[
+        actions: &[&[
             "xray:PutTraceSegments",
             "xray:PutTelemetryRecords",
             "xray:GetSamplingRules",
             "xray:GetSamplingTargets",
             "xray:GetSamplingStatisticSummaries",
-        ],
+        ]],
     },
     Managed {
         name: "AdministratorAccess",
         path: "/",
         description: "Provides full access to AWS services and resources.",
-        actions: &["*"],
+        actions: &[&["*"]],
     },
 ];
 
@@ -106,18 +106,6 @@ const REGISTRY_READ: &[&str] = &[
     "ecr:DescribeImageScanFindings",
 ];
 const REGISTRY_WRITE: &[&str] = &[
-    "ecr:GetAuthorizationToken",
-    "ecr:BatchCheckLayerAvailability",
-    "ecr:GetDownloadUrlForLayer",
-    "ecr:GetRepositoryPolicy",
-    "ecr:DescribeRepositories",
-    "ecr:ListImages",
-    "ecr:DescribeImages",
-    "ecr:BatchGetImage",
-    "ecr:GetLifecyclePolicy",
-    "ecr:GetLifecyclePolicyPreview",
-    "ecr:ListTagsForResource",
-    "ecr:DescribeImageScanFindings",
     "ecr:InitiateLayerUpload",
     "ecr:UploadLayerPart",
     "ecr:CompleteLayerUpload",
@@ -132,7 +120,7 @@ impl Managed {
     pub(crate) fn document(&self) -> Value {
         json!({"Version": "2012-10-17", "Statement": [{
             "Effect": "Allow",
-            "Action": self.actions,
+            "Action": self.actions.concat(),
             "Resource": "*",
         }]})
     }

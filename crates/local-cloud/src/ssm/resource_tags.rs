@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{INVALID, Ssm, Tag};
 use crate::error::ApiError;
 use crate::place::parse;
+use crate::tags;
 
 impl Ssm {
     pub(super) fn resource_tags(
@@ -42,11 +43,7 @@ impl Ssm {
             )
         })?;
         if operation == "ListTagsForResource" {
-            let tags = tags.iter();
-            let list: Vec<Value> = tags
-                .map(|(key, value)| json!({"Key": key, "Value": value}))
-                .collect();
-            return Ok(json!({"TagList": list}));
+            return Ok(json!({"TagList": tags::listed(tags.iter())}));
         }
         tags.extend(request.tags.into_iter().map(|tag| (tag.key, tag.value)));
         tags.retain(|key, _| !request.tag_keys.contains(key));

@@ -105,7 +105,28 @@ pub fn push(instance: &Instance, program: &[u8]) -> String {
     format!("127.0.0.1:{}/team/api@{digest}", instance.port)
 }
 
-fn register(instance: &Instance, image: &str, version: &str) -> String {
+/// The parts of a container that reads a secret and whose output is kept.
+fn furnished() -> Value {
+    json!({
+        "secrets": [{"name": "PASSWORD", "valueFrom": "/api/password"}],
+        "logConfiguration": {"logDriver": "awslogs", "options": {
+            "awslogs-group": "/ecs/api",
+            "awslogs-region": "us-east-1",
+            "awslogs-stream-prefix": "api",
+        }},
+    })
+}
+
+/// Registers a version of a service with one container, which has `more` members than it needs.
+pub fn register(instance: &Instance, image: &str, version: &str, more: &Value) -> String {
+    let mut container = json!({
+        "name": "app",
+        "image": image,
+        "portMappings": [{"containerPort": 8080}],
+        "environment": [{"name": "VERSION", "value": version}],
+    });
+    let members = container.as_object_mut().unwrap();
+    members.extend(more.as_object().unwrap().clone());
     let answer = ecs(
         instance,
         "RegisterTaskDefinition",
@@ -116,18 +137,7 @@ fn register(instance: &Instance, image: &str, version: &str) -> String {
             "cpu": "256",
             "memory": "512",
             "executionRoleArn": "arn:aws:iam::000000000000:role/execution",
-            "containerDefinitions": [{
-                "name": "app",
-                "image": image,
-                "portMappings": [{"containerPort": 8080}],
-                "environment": [{"name": "VERSION", "value": version}],
-                "secrets": [{"name": "PASSWORD", "valueFrom": "/api/password"}],
-                "logConfiguration": {"logDriver": "awslogs", "options": {
-                    "awslogs-group": "/ecs/api",
-                    "awslogs-region": "us-east-1",
-                    "awslogs-stream-prefix": "api",
-                }},
-            }],
+            "containerDefinitions": [container],
         }),
     );
     let arn = &answer["taskDefinition"]["taskDefinitionArn"];
@@ -196,7 +206,7 @@ fn a_service_is_deployed_rolled_back_and_comes_again() {
     assert_eq!(cloud.call("AmazonSSM.PutParameter", &put).0, 200);
     let image = push(&cloud.instance, &program);
 
-    let first = register(&cloud.instance, &image, "one");
+    let first = register(&cloud.instance, &image, "one", &furnished());
     ecs(
         &cloud.instance,
         "CreateService",
@@ -218,7 +228,7 @@ fn a_service_is_deployed_rolled_back_and_comes_again() {
         ("two", "api:2", "two sesame"),
         ("bad", "api:2", "two sesame"),
     ] {
-        let revision = register(&cloud.instance, &image, version);
+        let revision = register(&cloud.instance, &image, version, &furnished());
         let update = json!({"cluster": "dev", "service": "api", "taskDefinition": revision});
         ecs(&cloud.instance, "UpdateService", &update);
         assert_eq!(settled(&cloud.instance), expected);

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::Test;
 use super::background::Stopped;
-use super::deployment::{build, ecs, push, settled};
+use super::deployment::{self, build, ecs, push, settled};
 use super::support::{call, get_url, options, runtime};
 
 pub const TESTS: &[Test] = &[(
@@ -33,26 +33,7 @@ fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 /// Registers a version. Its program gets `mark` as an argument, so that its process can be told from all others of this machine.
 fn register(instance: &Instance, image: &str, version: &str, mark: &str) -> String {
-    let answer = ecs(
-        instance,
-        "RegisterTaskDefinition",
-        &json!({
-            "family": "api",
-            "networkMode": "awsvpc",
-            "requiresCompatibilities": ["FARGATE"],
-            "cpu": "256",
-            "memory": "512",
-            "containerDefinitions": [{
-                "name": "app",
-                "image": image,
-                "command": [mark],
-                "portMappings": [{"containerPort": 8080}],
-                "environment": [{"name": "VERSION", "value": version}],
-            }],
-        }),
-    );
-    let arn = &answer["taskDefinition"]["taskDefinitionArn"];
-    arn.as_str().unwrap().to_owned()
+    deployment::register(instance, image, version, &json!({"command": [mark]}))
 }
 
 /// Ids of the processes that have this argument.

@@ -13,6 +13,7 @@ mod watch;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::iter::repeat_n;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -338,6 +339,13 @@ fn plan_with(marker: Marker) -> Plan {
     plan
 }
 
+/// Looks at the service: so many as it was, so many while it is rolled out, and then it is as it was.
+fn out_and_back(before: usize, rolled_out: usize) -> impl Iterator<Item = ServiceView> {
+    repeat_n(old(), before)
+        .chain(repeat_n(rolling(), rolled_out))
+        .chain([old()])
+}
+
 /// A crash loop of revision 2, after which ECS brings revision 1 back.
 fn crashing(exits: &[(&'static str, i32)]) -> Script {
     let exit = || stopped(2, "EssentialContainerExited", "x", Some(3));
@@ -346,17 +354,6 @@ fn crashing(exits: &[(&'static str, i32)]) -> Script {
         running: vec![running(1, "sha256:old"), running(1, "sha256:old")],
         records: vec![record("IN_PROGRESS")],
         exits: exits.iter().copied().collect(),
-        ..Script::new([
-            old(),
-            old(),
-            old(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            old(),
-        ])
+        ..Script::new(out_and_back(3, 6))
     }
 }

@@ -8,7 +8,7 @@ use rollout::facts::{DeploymentView, EventView, RolloutState as State, ServiceVi
 use rollout::plan::{Marker, ServiceSettings, Step};
 
 use super::super::{arn, deployment, running, service, stopped};
-use super::{Script, crashing, old, plan, plan_with, record, rolling, run};
+use super::{Script, crashing, old, out_and_back, plan, plan_with, record, rolling, run};
 
 #[test]
 fn a_crash_loop_is_stopped_and_the_return_is_verified() {
@@ -24,16 +24,7 @@ fn a_crash_loop_is_stopped_and_the_return_is_verified() {
         stopped: vec![exit(), exit(), exit()],
         running: vec![running(1, "sha256:old"), running(1, "sha256:old")],
         records: vec![record("IN_PROGRESS")],
-        ..Script::new([
-            old(),
-            old(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            old(),
-        ])
+        ..Script::new(out_and_back(2, 5))
     };
     let (ended, events) = run(&plan(), &script);
     assert_eq!((ended.end, ended.live), (End::RolledBack, Some(arn(1))));
@@ -68,17 +59,7 @@ fn where_ecs_cannot_stop_it_the_service_is_updated_to_the_recorded_revision() {
         running: vec![running(1, "sha256:old"), running(1, "sha256:old")],
         records: vec![record("IN_PROGRESS")],
         failing: RefCell::new(vec![("Stop", 9, false)]),
-        ..Script::new([
-            old(),
-            old(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            old(),
-        ])
+        ..Script::new(out_and_back(2, 6))
     };
     let (ended, _) = run(&plan(), &script);
     assert_eq!(ended.end, End::RolledBack);
@@ -159,19 +140,7 @@ fn an_interrupt_rolls_back() {
         interrupt_at: Some(2_000),
         running: vec![running(1, "sha256:old"), running(1, "sha256:old")],
         records: vec![record("IN_PROGRESS")],
-        ..Script::new([
-            old(),
-            old(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            rolling(),
-            old(),
-        ])
+        ..Script::new(out_and_back(2, 8))
     };
     let (ended, _) = run(&plan(), &script);
     assert_eq!(ended.end, End::RolledBack, "{ended:?}");
