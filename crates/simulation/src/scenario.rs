@@ -80,15 +80,29 @@ pub(crate) struct Run {
 }
 
 impl Scenario {
-    /// Runs that follow each other.
-    pub(crate) fn alone(rng: &mut Rng) -> Self {
+    /// A service on which nothing happens yet.
+    fn stage(rng: &mut Rng) -> Self {
         let quick = rng.u32(0..10) < 8;
         let checks = Checks {
             container: rng.bool(),
             balancer: rng.bool(),
         };
         let desired = rng.u32(1..5);
-        let settings = draw_settings(rng, desired);
+        Self {
+            quick,
+            pace: if quick { Pace::quick() } else { Pace::aws() },
+            checks,
+            desired,
+            settings: draw_settings(rng, desired),
+            exists: false,
+            chapters: Vec::new(),
+        }
+    }
+
+    /// Runs that follow each other.
+    pub(crate) fn alone(rng: &mut Rng) -> Self {
+        let stage = Self::stage(rng);
+        let (checks, quick) = (stage.checks, stage.quick);
         let number = rng.usize(1..4);
         let mut runs: Vec<Run> = Vec::with_capacity(number);
         for index in 0..number {
@@ -96,25 +110,16 @@ impl Scenario {
             runs.push(run);
         }
         Self {
-            quick,
-            pace: if quick { Pace::quick() } else { Pace::aws() },
-            checks,
-            desired,
-            settings,
             exists: rng.u32(0..6) > 0,
             chapters: runs.into_iter().map(|run| vec![run]).collect(),
+            ..stage
         }
     }
 
     /// Runs that race: pipelines and people that do not know of each other. What served before comes first, and what is deployed afterwards last.
     pub(crate) fn race(rng: &mut Rng) -> Self {
-        let quick = rng.u32(0..10) < 8;
-        let checks = Checks {
-            container: rng.bool(),
-            balancer: rng.bool(),
-        };
-        let desired = rng.u32(1..5);
-        let settings = draw_settings(rng, desired);
+        let stage = Self::stage(rng);
+        let (checks, quick) = (stage.checks, stage.quick);
         let exists = rng.u32(0..6) > 0;
         let mut chapters = Vec::new();
         if rng.bool() {
@@ -137,13 +142,9 @@ impl Scenario {
             ..next
         }]);
         Self {
-            quick,
-            pace: if quick { Pace::quick() } else { Pace::aws() },
-            checks,
-            desired,
-            settings,
             exists,
             chapters,
+            ..stage
         }
     }
 }
